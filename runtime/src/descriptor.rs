@@ -1,0 +1,102 @@
+//! What generated code says of a schema: services, their methods and how they are called.
+//!
+//! **Invariant**: descriptors are constants. Nothing here is computed, hashed or parsed at run time.
+
+use std::fmt;
+
+/// A service of a schema, as the generator embeds it in clients and servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceDescriptor {
+    /// Full name, for example `daemoneye.procmond.v1.ProcessMonitor`.
+    pub name: &'static str,
+    /// Released revision of the service; 0 when it was never released.
+    pub revision: u32,
+    /// Hash of all that the wire depends on in this service and the messages it reaches.
+    pub fingerprint: u64,
+    /// Fingerprints of released revisions that are compatible with this one in both directions,
+    /// newest first.
+    pub compatible: &'static [u64],
+    /// The methods in schema order. Dispatch uses their index.
+    pub methods: &'static [MethodDescriptor],
+    /// An encoded `google.protobuf.FileDescriptorSet` with the file of this service and all that it
+    /// imports, without source information.
+    pub file_descriptor_set: &'static [u8],
+}
+
+/// One method of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodDescriptor {
+    /// Name in the schema, for example `GetProcess`.
+    pub name: &'static str,
+    /// `/<full service name>/<Method name>`.
+    pub path: &'static str,
+    /// What identifies the method on the wire: the first eight bytes, little-endian, of SHA-256 over
+    /// [`path`](Self::path).
+    pub ordinal: u64,
+    /// How many messages flow in each direction.
+    pub kind: MethodKind,
+    /// What the schema promises about running the method twice.
+    pub idempotency: Idempotency,
+    /// Full name of the request message.
+    pub input: &'static str,
+    /// Full name of the response message.
+    pub output: &'static str,
+}
+
+/// The four call kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MethodKind {
+    /// One request, one response.
+    Unary,
+    /// One request, a stream of responses.
+    ServerStreaming,
+    /// A stream of requests, one response.
+    ClientStreaming,
+    /// A stream in each direction.
+    BidiStreaming,
+}
+
+impl MethodKind {
+    /// Whether the client may send more than one message.
+    #[must_use]
+    pub const fn client_streams(self) -> bool {
+        matches!(self, Self::ClientStreaming | Self::BidiStreaming)
+    }
+
+    /// Whether the server may send more than one message.
+    #[must_use]
+    pub const fn server_streams(self) -> bool {
+        matches!(self, Self::ServerStreaming | Self::BidiStreaming)
+    }
+}
+
+impl fmt::Display for MethodKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unary => "unary",
+            Self::ServerStreaming => "server-streaming",
+            Self::ClientStreaming => "client-streaming",
+            Self::BidiStreaming => "bidirectional",
+        })
+    }
+}
+
+/// The schema's `idempotency_level` of a method (descriptor.proto, `MethodOptions`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Idempotency {
+    /// Nothing is promised: a call whose fate is unknown is never sent again.
+    #[default]
+    Unknown,
+    /// `NO_SIDE_EFFECTS`: running it changes nothing.
+    NoSideEffects,
+    /// `IDEMPOTENT`: running it twice leaves the same state as running it once.
+    Idempotent,
+}
+
+impl Idempotency {
+    /// Whether a call whose fate is unknown may be sent again.
+    #[must_use]
+    pub const fn allows_retry(self) -> bool {
+        matches!(self, Self::NoSideEffects | Self::Idempotent)
+    }
+}
