@@ -1,0 +1,111 @@
+//! Names and numbers that cannot live together in the emitted code.
+//!
+//! **Invariant**: looks at the model alone, changes nothing, and reports all that it finds.
+
+use std::collections::BTreeMap;
+
+use crate::emit::names;
+use crate::error::{Place, Problem, ProblemKind};
+use crate::model::{Package, Schema, Service};
+
+/// All collisions of a schema.
+pub(crate) fn problems(schema: &Schema) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    ordinals(schema, &mut problems);
+    for package in &schema.packages {
+        items(package, &mut problems);
+        for service in &package.services {
+            methods(service, &mut problems);
+        }
+    }
+    problems
+}
+
+/// Ordinals name methods on the wire, so they must differ across the whole schema set.
+fn ordinals(schema: &Schema, problems: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<u64, &str> = BTreeMap::new();
+    for method in schema.services().flat_map(|service| &service.methods) {
+        if let Some(other) = seen.insert(method.ordinal, &method.path) {
+            problems.push(
+                Problem::new(
+                    ProblemKind::Ordinal,
+                    format!(
+                        "methods `{other}` and `{}` have the same ordinal",
+                        method.path
+                    ),
+                )
+                .at(method.place.clone())
+                .help("the wire could not tell them apart: rename one of the two"),
+            );
+        }
+    }
+}
+
+/// Two methods of a service must not become one function.
+fn methods(service: &Service, problems: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for method in &service.methods {
+        if let Some(other) = seen.insert(&method.rust_name, &method.proto_name) {
+            problems.push(
+                Problem::new(
+                    ProblemKind::Collision,
+                    format!(
+                        "methods `{other}` and `{}` both become `fn {}` in Rust",
+                        method.proto_name, method.rust_name
+                    ),
+                )
+                .at(method.place.clone())
+                .help("rename one of the two"),
+            );
+        }
+    }
+}
+
+/// Every item of a package's module needs a name of its own. Types that prost writes are known by
+/// their messages; what else it writes lives in modules of its own.
+fn items(package: &Package, problems: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut claim = |item: String, owner: String, place: &Option<Place>, help: &str| {
+        if let Some(other) = seen.get(&item) {
+            problems.push(
+                Problem::new(
+                    ProblemKind::Collision,
+                    format!("{other} and {owner} both need the Rust item `{item}`"),
+                )
+                .at(place.clone())
+                .help(help),
+            );
+        } else {
+            seen.insert(item, owner);
+        }
+    };
+    for message in &package.messages {
+        let owner = format!("message `{}`", message.ty.full_name);
+        claim(
+            message.ty.rust_path.clone(),
+            owner,
+            &message.place,
+            "rename one of the two messages",
+        );
+    }
+    for enumeration in &package.enums {
+        let owner = format!("enum `{}`", enumeration.ty.full_name);
+        claim(
+            enumeration.ty.rust_path.clone(),
+            owner,
+            &enumeration.place,
+            "rename one of the two",
+        );
+    }
+    for service in &package.services {
+        let owner = format!("service `{}`", service.full_name);
+        for item in names::type_items(service) {
+            claim(
+                item,
+                owner.clone(),
+                &service.place,
+                "a service `X` needs the names `X`, `XClient` and `XServer`: rename one of the two",
+            );
+        }
+    }
+}

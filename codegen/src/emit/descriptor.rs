@@ -1,0 +1,72 @@
+//! The constant descriptor of a service.
+//!
+//! **Invariant**: generated code hashes nothing at run time; every number is here.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+use super::{Scope, hex, names};
+use crate::model::{Idempotency, Method, MethodKind, Service};
+
+pub(super) fn service(service: &Service, scope: &Scope) -> TokenStream {
+    let runtime = scope.runtime();
+    let visibility = scope.visibility();
+    let constant = names::descriptor(service);
+    let doc = format!(" Describes the service `{}`.", service.full_name);
+    let name = &service.full_name;
+    let revision = Literal::u32_unsuffixed(service.revision);
+    let fingerprint = hex(service.fingerprint);
+    let compatible = service
+        .compatible
+        .iter()
+        .map(|fingerprint| hex(*fingerprint));
+    let methods = service
+        .methods
+        .iter()
+        .map(|method| method_descriptor(method, scope));
+    let files = Literal::byte_string(&service.file_descriptor_set);
+    quote! {
+        #[doc = #doc]
+        #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
+        #visibility const #constant: &#runtime::descriptor::ServiceDescriptor =
+            &#runtime::descriptor::ServiceDescriptor {
+                name: #name,
+                revision: #revision,
+                fingerprint: #fingerprint,
+                compatible: &[#(#compatible),*],
+                methods: &[#(#methods),*],
+                file_descriptor_set: #files,
+            };
+    }
+}
+
+fn method_descriptor(method: &Method, scope: &Scope) -> TokenStream {
+    let runtime = scope.runtime();
+    let name = &method.proto_name;
+    let path = &method.path;
+    let ordinal = hex(method.ordinal);
+    let kind = match method.kind {
+        MethodKind::Unary => quote!(Unary),
+        MethodKind::ServerStreaming => quote!(ServerStreaming),
+        MethodKind::ClientStreaming => quote!(ClientStreaming),
+        MethodKind::BidiStreaming => quote!(BidiStreaming),
+    };
+    let idempotency = match method.idempotency {
+        Idempotency::Unknown => quote!(Unknown),
+        Idempotency::NoSideEffects => quote!(NoSideEffects),
+        Idempotency::Idempotent => quote!(Idempotent),
+    };
+    let input = &method.input.full_name;
+    let output = &method.output.full_name;
+    quote! {
+        #runtime::descriptor::MethodDescriptor {
+            name: #name,
+            path: #path,
+            ordinal: #ordinal,
+            kind: #runtime::descriptor::MethodKind::#kind,
+            idempotency: #runtime::descriptor::Idempotency::#idempotency,
+            input: #input,
+            output: #output,
+        }
+    }
+}

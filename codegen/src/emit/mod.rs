@@ -1,0 +1,101 @@
+//! From the model to Rust: `quote!` only, absolute paths, no `use`.
+//!
+//! **Invariant**: the same model and scope give the same tokens, whoever asks.
+
+mod client;
+mod descriptor;
+mod handler;
+pub mod names;
+mod scope;
+mod server;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+pub use self::handler::{handler_trait, method_signature};
+pub use self::scope::Scope;
+use crate::error::Error;
+use crate::model::{Message, Package, Service};
+
+/// Everything of a service but its handler trait: descriptor, server adapter and client.
+///
+/// # Errors
+///
+/// [`Error::Schema`] when a message cannot be named from the scope.
+pub fn service_items(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
+    let descriptor = descriptor::service(service, scope);
+    let server = server::adapter(service, scope)?;
+    let client = client::client(service, scope)?;
+    Ok(quote!(#descriptor #server #client))
+}
+
+/// The markers by which a message type is known at compile time.
+///
+/// # Errors
+///
+/// [`Error::Schema`] when a message cannot be named from the scope.
+pub fn message_markers(messages: &[Message], scope: &Scope) -> Result<TokenStream, Error> {
+    let private = scope.private();
+    let mut tokens = TokenStream::new();
+    for message in messages {
+        let ty = scope.ty(&message.ty)?;
+        let hash = hex(message.hash);
+        let full_name = &message.ty.full_name;
+        tokens.extend(quote! {
+            impl #private::IsMessage<#hash> for #ty {
+                const FULL_NAME: &'static str = #full_name;
+            }
+        });
+    }
+    Ok(tokens)
+}
+
+/// All that a package's module holds beside prost's types.
+///
+/// # Errors
+///
+/// [`Error::Schema`] when a message cannot be named from the scope.
+pub fn package_items(package: &Package, scope: &Scope) -> Result<TokenStream, Error> {
+    let mut tokens = message_markers(&package.messages, scope)?;
+    for service in &package.services {
+        tokens.extend(handler_trait(service, scope)?);
+        tokens.extend(service_items(service, scope)?);
+    }
+    Ok(tokens)
+}
+
+/// A hash as people read it: hexadecimal, in groups of four.
+pub(crate) fn hex(value: u64) -> proc_macro2::Literal {
+    use std::str::FromStr;
+    let digits = format!("{value:016x}");
+    let groups: Vec<&str> = (0..4)
+        .map(|group| &digits[group * 4..group * 4 + 4])
+        .collect();
+    let text = format!("0x{}", groups.join("_"));
+    // Digits and underscores after `0x` always lex; the fallback says the same in decimal.
+    proc_macro2::Literal::from_str(&text)
+        .unwrap_or_else(|_| proc_macro2::Literal::u64_unsuffixed(value))
+}
+
+/// Lines of documentation as attributes.
+pub(crate) fn doc(lines: &[String]) -> TokenStream {
+    lines
+        .iter()
+        .map(|line| {
+            let line = if line.is_empty() {
+                String::new()
+            } else {
+                format!(" {line}")
+            };
+            quote!(#[doc = #line])
+        })
+        .collect()
+}
+
+pub(crate) fn deprecated(yes: bool) -> TokenStream {
+    if yes {
+        quote!(#[deprecated])
+    } else {
+        TokenStream::new()
+    }
+}

@@ -1,0 +1,51 @@
+//! The names of the items that a service becomes.
+//!
+//! **Invariant**: the same names whether the generator or the attribute emits them.
+
+use heck::ToShoutySnakeCase;
+use proc_macro2::{Ident, Span};
+
+use crate::model::Service;
+
+/// An identifier from its text, raw (`r#move`) or not.
+///
+/// `text` is a Rust name as prost makes it, so it is always an identifier.
+#[must_use]
+pub fn ident(text: &str) -> Ident {
+    match text.strip_prefix("r#") {
+        Some(raw) => Ident::new_raw(raw, Span::call_site()),
+        None => Ident::new(text, Span::call_site()),
+    }
+}
+
+/// The handler trait.
+#[must_use]
+pub fn handler(service: &Service) -> Ident {
+    ident(&service.rust_name)
+}
+
+/// The server adapter.
+#[must_use]
+pub fn server(service: &Service) -> Ident {
+    ident(&format!("{}Server", service.rust_name))
+}
+
+/// The client.
+#[must_use]
+pub fn client(service: &Service) -> Ident {
+    ident(&format!("{}Client", service.rust_name))
+}
+
+/// The constant that holds the service's descriptor.
+#[must_use]
+pub fn descriptor(service: &Service) -> Ident {
+    ident(&format!(
+        "{}_SERVICE",
+        service.rust_name.to_shouty_snake_case()
+    ))
+}
+
+/// The names that a service takes among the types of its module.
+pub(crate) fn type_items(service: &Service) -> [String; 3] {
+    [handler(service), server(service), client(service)].map(|item| item.to_string())
+}

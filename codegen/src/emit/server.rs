@@ -1,0 +1,127 @@
+//! The server adapter: from an index of the descriptor's methods to a call of the handler.
+//!
+//! **Invariant**: the handler's methods are called through the trait's own path, so that no other
+//! trait or inherent method of theirs can be meant.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+use super::{Scope, names};
+use crate::error::Error;
+use crate::model::{Method, MethodKind, Service};
+
+pub(super) fn adapter(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
+    let visibility = scope.visibility();
+    let handler = names::handler(service);
+    let server = names::server(service);
+    let name = server.to_string();
+    let doc = format!(" Serves [`{handler}`] handlers: add it to a server.");
+    let service_impl = service_impl(service, scope)?;
+    Ok(quote! {
+        #[doc = #doc]
+        #[allow(dead_code, unreachable_pub)]
+        #visibility struct #server<H> {
+            handler: ::std::sync::Arc<H>,
+        }
+        #[allow(dead_code, unreachable_pub)]
+        impl<H: #handler> #server<H> {
+            /// Serves `handler`.
+            #[must_use]
+            #visibility fn new(handler: H) -> Self {
+                Self::from_arc(::std::sync::Arc::new(handler))
+            }
+            /// Serves a handler that is shared with other parts of the program.
+            #[must_use]
+            #visibility fn from_arc(handler: ::std::sync::Arc<H>) -> Self {
+                Self { handler }
+            }
+        }
+        impl<H> ::core::clone::Clone for #server<H> {
+            fn clone(&self) -> Self {
+                Self { handler: ::std::sync::Arc::clone(&self.handler) }
+            }
+        }
+        impl<H> ::core::fmt::Debug for #server<H> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_struct(#name).finish_non_exhaustive()
+            }
+        }
+        #service_impl
+    })
+}
+
+fn service_impl(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
+    let runtime = scope.runtime();
+    let private = scope.private();
+    let handler = names::handler(service);
+    let server = names::server(service);
+    let descriptor = names::descriptor(service);
+    let body = if service.methods.is_empty() {
+        quote! {
+            let _ = (method, slot, &self.handler);
+            call.unimplemented();
+        }
+    } else {
+        let arms = service
+            .methods
+            .iter()
+            .enumerate()
+            .map(|(index, method)| arm(index, method, &handler, scope))
+            .collect::<Result<TokenStream, _>>()?;
+        quote! {
+            let handler = ::std::sync::Arc::clone(&self.handler);
+            match method {
+                #arms
+                _ => call.unimplemented(),
+            }
+        }
+    };
+    Ok(quote! {
+        #[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+        impl<H: #handler> #private::Service for #server<H> {
+            fn descriptor(&self) -> &'static #runtime::descriptor::ServiceDescriptor {
+                #descriptor
+            }
+            fn dispatch(
+                &self,
+                method: usize,
+                call: #private::ServerCall,
+                slot: &mut #private::HandlerSlot,
+            ) {
+                #body
+            }
+        }
+    })
+}
+
+fn arm(
+    index: usize,
+    method: &Method,
+    handler: &syn::Ident,
+    scope: &Scope,
+) -> Result<TokenStream, Error> {
+    let index = Literal::usize_unsuffixed(index);
+    let name = names::ident(&method.rust_name);
+    let input = scope.ty(&method.input)?;
+    let body = match method.kind {
+        MethodKind::Unary => quote! {
+            if let ::core::option::Option::Some(request) = call.request::<#input>() {
+                call.reply(#handler::#name(&*handler, call.context(), request).await);
+            }
+        },
+        MethodKind::ServerStreaming => quote! {
+            if let ::core::option::Option::Some(request) = call.request::<#input>() {
+                call.reply_stream(#handler::#name(&*handler, call.context(), request).await).await;
+            }
+        },
+        MethodKind::ClientStreaming => quote! {
+            let requests = call.inbound::<#input>();
+            call.reply(#handler::#name(&*handler, call.context(), requests).await);
+        },
+        MethodKind::BidiStreaming => quote! {
+            let requests = call.inbound::<#input>();
+            call.reply_stream(#handler::#name(&*handler, call.context(), requests).await).await;
+        },
+    };
+    Ok(quote!(#index => slot.run(async move { #body }),))
+}

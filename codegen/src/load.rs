@@ -1,0 +1,456 @@
+//! From schema files to a linked descriptor pool, with every file that was read.
+//!
+//! **Invariant**: nothing is cached between calls, and every path that was opened is on record, in
+//! errors too, so that a build can be tied to it.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use miette::Diagnostic;
+use prost_reflect::DescriptorPool;
+use protox::file::{File, FileResolver, GoogleFileResolver};
+
+use crate::error::{Error, Place, Problem, ProblemKind};
+
+/// A schema file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// The name by which schemas import it, such as `inventory/v1/inventory.proto`.
+    pub name: String,
+    /// Where it was found: include root and name, joined as they were given.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// A set of schemas, parsed and linked.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// All descriptors, imports included, with source positions and custom options.
+    pub pool: DescriptorPool,
+    /// The files that were read from disk, in the order of reading. Well-known types that no
+    /// include root holds come with the library and are not listed.
+    pub sources: Vec<SourceFile>,
+    /// The names of the files that were asked for (not merely imported), in the caller's order.
+    pub roots: Vec<String>,
+}
+
+impl Loaded {
+    /// The source of the file imported as `name`, if it was read from disk.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&SourceFile> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+}
+
+/// Reads and links `protos` and all that they import.
+///
+/// Each of `protos` is a path to a file under one of `includes`, or a name relative to one of them.
+/// Without `includes`, the root of each file is found from its folder (see [`implied_root`]).
+///
+/// # Errors
+///
+/// [`Error::Schema`] with the problems of the schema, [`Error::Usage`] when a file is under no
+/// include root, [`Error::Io`] when one cannot be read.
+pub fn load(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
+    if protos.is_empty() {
+        return Err(Error::usage(
+            "no schema was given",
+            "name at least one .proto file to compile",
+        ));
+    }
+    let includes = if includes.is_empty() {
+        implied_roots(protos)?
+    } else {
+        includes.to_vec()
+    };
+    let roots = protos
+        .iter()
+        .map(|proto| import_name(proto, &includes))
+        .collect::<Result<Vec<_>, _>>()?;
+    let record = Arc::new(Mutex::new(Record::default()));
+    let resolver = Recording {
+        includes,
+        record: Arc::clone(&record),
+    };
+    let mut compiler = protox::Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).include_source_info(true);
+    for root in &roots {
+        if let Err(error) = compiler.open_file(root) {
+            let mut record = lock(&record);
+            if let Some(failure) = record.failure.take() {
+                return Err(failure);
+            }
+            return Err(Error::Schema(problems_of(&error, &record.sources)));
+        }
+    }
+    let sources = std::mem::take(&mut lock(&record).sources);
+    Ok(Loaded {
+        pool: compiler.descriptor_pool(),
+        sources,
+        roots,
+    })
+}
+
+/// The include root that a schema's own folder implies: the folder above its package's folders, as
+/// in `schemas` for `schemas/inventory/v1/inventory.proto` with `package inventory.v1;`, else the
+/// folder that the file is in.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the file cannot be read.
+pub fn implied_root(proto: &Path) -> Result<PathBuf, Error> {
+    let text = read(proto)?;
+    let folder = proto.parent().unwrap_or(Path::new("")).to_path_buf();
+    let package = protox_package(&text);
+    let mut root = folder.as_path();
+    for part in package.split('.').rev().filter(|part| !part.is_empty()) {
+        match (root.file_name(), root.parent()) {
+            (Some(name), Some(parent)) if name == part => root = parent,
+            _ => return Ok(folder),
+        }
+    }
+    Ok(root.to_path_buf())
+}
+
+fn implied_roots(protos: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut roots = Vec::new();
+    for proto in protos {
+        let root = implied_root(proto)?;
+        if !roots.contains(&root) {
+            roots.push(root);
+        }
+    }
+    Ok(roots)
+}
+
+/// The package that a schema text declares, or nothing.
+fn protox_package(text: &str) -> String {
+    File::from_source("package.proto", text)
+        .map(|file| file.file_descriptor_proto().package().to_owned())
+        .unwrap_or_default()
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let bytes = std::fs::read(path).map_err(|source| {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            not_found(path)
+        } else {
+            Error::io("cannot read", path, source)
+        }
+    })?;
+    decode(path, bytes)
+}
+
+fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
+        let place = Place::of_offset(path, &text, valid, 1);
+        Problem::new(
+            ProblemKind::Syntax,
+            "the file is not valid UTF-8 from here on",
+        )
+        .at(Some(place))
+        .help("save the file as UTF-8")
+        .into()
+    })
+}
+
+fn not_found(path: &Path) -> Error {
+    Problem::new(
+        ProblemKind::NotFound,
+        format!("schema file `{}` not found", path.display()),
+    )
+    .help(match nearest_folder(path) {
+        Some(folder) => format!("the nearest folder that exists is `{}`", folder.display()),
+        None => "relative paths start at the current folder".to_owned(),
+    })
+    .into()
+}
+
+fn nearest_folder(path: &Path) -> Option<&Path> {
+    path.ancestors()
+        .skip(1)
+        .find(|folder| !folder.as_os_str().is_empty() && folder.is_dir())
+}
+
+/// The import name of `proto`: its path below the include root that it is in, with `/` throughout.
+fn import_name(proto: &Path, includes: &[PathBuf]) -> Result<String, Error> {
+    for include in includes {
+        if let Some(name) = below(&plain(proto), &plain(include)) {
+            return Ok(name);
+        }
+    }
+    for include in includes {
+        if proto.is_relative() && include.join(proto).is_file() {
+            return below(&plain(&include.join(proto)), &plain(include))
+                .ok_or_else(|| outside(proto, includes));
+        }
+    }
+    let Ok(real) = proto.canonicalize() else {
+        return Err(not_found(proto));
+    };
+    includes
+        .iter()
+        .filter_map(|include| include.canonicalize().ok())
+        .find_map(|include| below(&real, &include))
+        .ok_or_else(|| outside(proto, includes))
+}
+
+fn outside(proto: &Path, includes: &[PathBuf]) -> Error {
+    let listed: Vec<_> = includes
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    Error::usage(
+        format!(
+            "`{}` is under no include root ({})",
+            proto.display(),
+            listed.join(", ")
+        ),
+        "add the folder that its imports are relative to as an include root",
+    )
+}
+
+/// `path` without its `.` components.
+fn plain(path: &Path) -> PathBuf {
+    path.components()
+        .filter(|part| !matches!(part, Component::CurDir))
+        .collect()
+}
+
+fn below(path: &Path, root: &Path) -> Option<String> {
+    let rest = path.strip_prefix(root).ok()?;
+    let mut parts = Vec::new();
+    for part in rest.components() {
+        match part {
+            Component::Normal(part) => parts.push(part.to_str()?),
+            _ => return None,
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+#[derive(Default)]
+struct Record {
+    sources: Vec<SourceFile>,
+    failure: Option<Error>,
+}
+
+/// A poisoned record is still a list of what was read.
+fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks files up below the include roots, then among the well-known types, and keeps what it read.
+struct Recording {
+    includes: Vec<PathBuf>,
+    record: Arc<Mutex<Record>>,
+}
+
+impl FileResolver for Recording {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        for include in &self.includes {
+            let path = include.join(name);
+            let text = match std::fs::read(&path) {
+                Ok(bytes) => decode(&path, bytes),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => Err(Error::io("cannot read", &path, error)),
+            };
+            let text = text.map_err(|failure| {
+                lock(&self.record).failure = Some(failure);
+                protox::Error::new(std::io::Error::other("unreadable"))
+            })?;
+            lock(&self.record).sources.push(SourceFile {
+                name: name.to_owned(),
+                path,
+                text: text.clone(),
+            });
+            return File::from_source(name, &text);
+        }
+        GoogleFileResolver::new().open_file(name)
+    }
+}
+
+/// What protox reports, as problems with the places that a user can open.
+fn problems_of(error: &protox::Error, sources: &[SourceFile]) -> Vec<Problem> {
+    let kind = if error.is_file_not_found() {
+        ProblemKind::NotFound
+    } else if error.is_parse() {
+        ProblemKind::Syntax
+    } else {
+        ProblemKind::Meaning
+    };
+    let source = error
+        .file()
+        .and_then(|name| sources.iter().find(|file| file.name == name));
+    let mut problems = vec![problem_of(kind, error, source)];
+    for related in error.related().into_iter().flatten() {
+        problems.push(problem_of(kind, related, source));
+    }
+    problems.dedup();
+    problems
+}
+
+fn problem_of(kind: ProblemKind, report: &dyn Diagnostic, source: Option<&SourceFile>) -> Problem {
+    let labels: Vec<_> = report.labels().into_iter().flatten().collect();
+    let place = source.and_then(|source| {
+        // The last label is the offender; earlier ones show what it conflicts with.
+        let label = labels.last()?;
+        Some(Place::of_offset(
+            &source.path,
+            &source.text,
+            label.offset(),
+            label.len(),
+        ))
+    });
+    let message = report.to_string();
+    let help = match kind {
+        ProblemKind::NotFound => Some(
+            "imports are looked up below the include roots: check the spelling, or add the root \
+             that holds the file"
+                .to_owned(),
+        ),
+        _ => report.help().map(|help| help.to_string()),
+    };
+    Problem {
+        kind,
+        message,
+        place,
+        help,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+            std::fs::write(path, text).expect("a file");
+        }
+        dir
+    }
+
+    fn fails(files: &[(&str, &str)], root: &str) -> Vec<Problem> {
+        let dir = folder(files);
+        let error = load(&[dir.path().join(root)], &[dir.path().to_path_buf()]);
+        error.expect_err("a bad schema").problems().to_vec()
+    }
+
+    #[test]
+    fn every_file_read_is_on_record_with_its_path() {
+        let dir = folder(&[
+            (
+                "a/v1/a.proto",
+                "syntax = \"proto3\"; package a.v1; import \"b/b.proto\"; import \"google/protobuf/empty.proto\"; message A { b.B b = 1; google.protobuf.Empty e = 2; }",
+            ),
+            ("b/b.proto", "syntax = \"proto3\"; package b; message B {}"),
+        ]);
+        let loaded = load(&[dir.path().join("a/v1/a.proto")], &[]).expect("a good schema");
+        assert_eq!(loaded.roots, ["a/v1/a.proto"]);
+        let paths: Vec<_> = loaded
+            .sources
+            .iter()
+            .map(|source| source.path.clone())
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                dir.path().join("a/v1/a.proto"),
+                dir.path().join("b/b.proto")
+            ]
+        );
+        assert!(
+            loaded
+                .pool
+                .get_message_by_name("google.protobuf.Empty")
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_is_shown_where_it_is() {
+        let problems = fails(
+            &[(
+                "a.proto",
+                "syntax = \"proto3\";\nmessage A {\n  int32 x = ;\n}\n",
+            )],
+            "a.proto",
+        );
+        assert_eq!(problems[0].kind, ProblemKind::Syntax);
+        let place = problems[0].place.as_ref().expect("a place");
+        assert_eq!((place.line, place.column), (3, 13));
+        assert_eq!(place.source_line, "  int32 x = ;");
+    }
+
+    #[test]
+    fn an_unknown_type_is_shown_where_it_is() {
+        let problems = fails(
+            &[(
+                "a.proto",
+                "syntax = \"proto3\";\nmessage A {\n  Bee x = 1;\n}\n",
+            )],
+            "a.proto",
+        );
+        assert_eq!(problems[0].kind, ProblemKind::Meaning);
+        assert!(
+            problems[0].message.contains("Bee"),
+            "{}",
+            problems[0].message
+        );
+        let place = problems[0].place.as_ref().expect("a place");
+        assert_eq!((place.line, place.column, place.width), (3, 3, 3));
+    }
+
+    #[test]
+    fn a_missing_import_is_shown_where_it_is_imported() {
+        let problems = fails(
+            &[(
+                "a.proto",
+                "syntax = \"proto3\";\nimport \"nowhere.proto\";\n",
+            )],
+            "a.proto",
+        );
+        assert_eq!(problems[0].kind, ProblemKind::NotFound);
+        assert_eq!(problems[0].place.as_ref().expect("a place").line, 2);
+        assert!(
+            problems[0]
+                .help
+                .as_ref()
+                .expect("help")
+                .contains("include roots")
+        );
+    }
+
+    #[test]
+    fn a_missing_file_and_one_outside_the_roots_say_so() {
+        let dir = folder(&[("a/a.proto", "syntax = \"proto3\";"), ("b/b.proto", "")]);
+        let error = load(&[dir.path().join("a/none.proto")], &[]).expect_err("no file");
+        assert_eq!(error.problems()[0].kind, ProblemKind::NotFound);
+        let error = load(&[dir.path().join("b/b.proto")], &[dir.path().join("a")]);
+        assert!(
+            error
+                .expect_err("outside")
+                .to_string()
+                .contains("under no include root")
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_a_problem_with_a_place() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(
+            dir.path().join("a.proto"),
+            b"syntax = \"proto3\";\n// \xff\n",
+        )
+        .expect("a file");
+        let error = load(&[PathBuf::from("a.proto")], &[dir.path().to_path_buf()]);
+        let problems = error.expect_err("not text").problems().to_vec();
+        assert_eq!(problems[0].place.as_ref().expect("a place").line, 2);
+    }
+}

@@ -1,0 +1,279 @@
+//! From linked descriptors to the model.
+//!
+//! **Invariant**: message and method names become Rust names in prost alone; this module only asks it.
+
+mod descriptors;
+mod types;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_build::Module;
+use prost_reflect::{FileDescriptor, ServiceDescriptor};
+use prost_types::FileDescriptorProto;
+use prost_types::method_options::IdempotencyLevel;
+
+use self::types::{Collected, Collector};
+use crate::error::{Error, Place, Problem, ProblemKind};
+use crate::fingerprint;
+use crate::hash::{message_hash, method_ordinal};
+use crate::load::Loaded;
+use crate::model::{
+    Enum, Idempotency, Message, Method, MethodKind, Package, Schema, Service, TypeRef,
+};
+use crate::options::Options;
+
+/// Lowers all packages of `loaded` but those that are elsewhere (`google.protobuf`, extern paths) or
+/// not selected.
+///
+/// # Errors
+///
+/// [`Error::Schema`] for names that collide and for what has no Rust form, [`Error::Usage`] for
+/// extern paths that are malformed or a selection that leaves out what it needs.
+pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
+    let files: Vec<FileDescriptor> = loaded.pool.files().collect();
+    let wanted: BTreeSet<String> = files
+        .iter()
+        .map(|file| file.package_name().to_owned())
+        .filter(|package| options.wants(package))
+        .collect();
+    check_selection(loaded, options, &wanted)?;
+    let (collected, mut texts) = run_prost(&files, options)?;
+    let mut packages = Vec::new();
+    for name in wanted {
+        let files = files.iter().filter(|file| file.package_name() == name);
+        let package = Lowering {
+            loaded,
+            options,
+            collected: &collected,
+        }
+        .package(&name, files, texts.remove(&name).unwrap_or_default())?;
+        if !(package.messages.is_empty()
+            && package.services.is_empty()
+            && package.types.trim().is_empty())
+        {
+            packages.push(package);
+        }
+    }
+    let schema = Schema { packages };
+    let problems = crate::check::problems(&schema);
+    if problems.is_empty() {
+        Ok(schema)
+    } else {
+        Err(Error::Schema(problems))
+    }
+}
+
+/// Everything prost has to say: names by package, and the text of each package's types.
+fn run_prost(
+    files: &[FileDescriptor],
+    options: &Options,
+) -> Result<(Collected, BTreeMap<String, String>), Error> {
+    let mut requests = Vec::new();
+    let mut packages = BTreeMap::new();
+    for file in files {
+        let module = Module::from_protobuf_package_name(file.package_name());
+        packages.insert(module.clone(), file.package_name().to_owned());
+        requests.push((module, types::prepare(file.file_descriptor_proto())));
+    }
+    let collected = Collector::default();
+    let mut config = options.prost_config();
+    config.service_generator(Box::new(collected.clone()));
+    let modules = types::generate(&mut config, requests)?;
+    let types = modules
+        .into_iter()
+        .filter_map(|(module, text)| Some((packages.get(&module)?.clone(), types::restore(&text))))
+        .collect();
+    Ok((collected.finish(), types))
+}
+
+/// A package that is selected must not need one that is neither selected nor elsewhere.
+fn check_selection(
+    loaded: &Loaded,
+    options: &Options,
+    wanted: &BTreeSet<String>,
+) -> Result<(), Error> {
+    for file in loaded
+        .pool
+        .files()
+        .filter(|file| wanted.contains(file.package_name()))
+    {
+        for needed in file.dependencies() {
+            let package = needed.package_name();
+            if !wanted.contains(package)
+                && !options.is_elsewhere(package)
+                && !defines_nothing(&needed)
+            {
+                return Err(Error::usage(
+                    format!(
+                        "package `{}` needs `{package}`, which is not generated here",
+                        file.package_name()
+                    ),
+                    format!(
+                        "select `{package}` too, or give the Rust path of its module as an extern \
+                         path for `.{package}`"
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn defines_nothing(file: &FileDescriptor) -> bool {
+    file.messages().len() == 0 && file.enums().len() == 0
+}
+
+struct Lowering<'a> {
+    loaded: &'a Loaded,
+    options: &'a Options,
+    collected: &'a Collected,
+}
+
+impl Lowering<'_> {
+    fn package<'f>(
+        &self,
+        name: &str,
+        files: impl Iterator<Item = &'f FileDescriptor>,
+        types: String,
+    ) -> Result<Package, Error> {
+        let (mut messages, mut enums, mut services) = (Vec::new(), Vec::new(), Vec::new());
+        for file in files {
+            for message in descriptors::messages(file) {
+                let full_name = message.full_name();
+                if let Some(ty) = self.own_type(full_name)? {
+                    let place = self.place(file, message.path());
+                    messages.push(Message {
+                        ty,
+                        hash: message_hash(full_name),
+                        place,
+                    });
+                }
+            }
+            for enumeration in descriptors::enums(file) {
+                if let Some(ty) = self.own_type(enumeration.full_name())? {
+                    enums.push(Enum {
+                        ty,
+                        place: self.place(file, enumeration.path()),
+                    });
+                }
+            }
+            for service in file.services() {
+                services.push(self.service(&service)?);
+            }
+        }
+        messages.sort_by(|a, b| a.ty.full_name.cmp(&b.ty.full_name));
+        enums.sort_by(|a, b| a.ty.full_name.cmp(&b.ty.full_name));
+        let module = Module::from_protobuf_package_name(name);
+        let module = module.parts().map(str::to_owned).collect();
+        Ok(Package {
+            name: name.to_owned(),
+            module,
+            types,
+            messages,
+            enums,
+            services,
+        })
+    }
+
+    /// The type of that name, or nothing when an extern path says that it is defined elsewhere.
+    fn own_type(&self, full_name: &str) -> Result<Option<TypeRef>, Error> {
+        if self.options.is_extern(full_name) {
+            return Ok(None);
+        }
+        let rust_path = self
+            .collected
+            .ty(full_name)
+            .ok_or_else(|| unresolved(full_name))?;
+        Ok(Some(self.type_ref(full_name, rust_path)))
+    }
+
+    fn type_ref(&self, full_name: &str, rust_path: &str) -> TypeRef {
+        let full_name = full_name.trim_start_matches('.');
+        TypeRef {
+            full_name: full_name.to_owned(),
+            rust_path: rust_path.to_owned(),
+            relative: !self.options.is_elsewhere(full_name),
+        }
+    }
+
+    fn service(&self, service: &ServiceDescriptor) -> Result<Service, Error> {
+        let full_name = service.full_name();
+        let from_prost = self
+            .collected
+            .service(full_name)
+            .ok_or_else(|| unresolved(full_name))?;
+        let file = service.parent_file();
+        let mut methods = Vec::new();
+        for (descriptor, named) in service.methods().zip(&from_prost.methods) {
+            let path = format!("/{full_name}/{}", named.proto_name);
+            methods.push(Method {
+                rust_name: method_name(&named.name),
+                ordinal: method_ordinal(&path),
+                path,
+                kind: MethodKind::new(named.client_streaming, named.server_streaming),
+                idempotency: idempotency(named.options.idempotency_level()),
+                input: self.type_ref(&named.input_proto_type, &named.input_type),
+                output: self.type_ref(&named.output_proto_type, &named.output_type),
+                docs: types::docs(&named.comments),
+                deprecated: named.options.deprecated(),
+                place: self.place(&file, descriptor.path()),
+                proto_name: named.proto_name.clone(),
+            });
+        }
+        Ok(Service {
+            full_name: full_name.to_owned(),
+            rust_name: from_prost.name.clone(),
+            docs: types::docs(&from_prost.comments),
+            deprecated: from_prost.options.deprecated(),
+            methods,
+            revision: 0,
+            fingerprint: fingerprint::of_service(service),
+            compatible: Vec::new(),
+            file_descriptor_set: descriptors::file_descriptor_set(&self.loaded.pool, &file),
+            place: self.place(&file, service.path()),
+        })
+    }
+
+    fn place(&self, file: &FileDescriptor, path: &[i32]) -> Option<Place> {
+        let source = self.loaded.source(file.name())?;
+        let span = name_span(file.file_descriptor_proto(), path)?;
+        Place::of_span(&source.path, &source.text, &span)
+    }
+}
+
+/// The span of the name of the element at `path`, else of the element.
+fn name_span(file: &FileDescriptorProto, path: &[i32]) -> Option<Vec<i32>> {
+    const NAME: i32 = 1; // the field number of `name` in every descriptor
+    let locations = &file.source_code_info.as_ref()?.location;
+    let name: Vec<i32> = path.iter().copied().chain([NAME]).collect();
+    let find = |path: &[i32]| locations.iter().find(|location| location.path == path);
+    find(&name)
+        .or_else(|| find(path))
+        .map(|location| location.span.clone())
+}
+
+/// A method called `New` would be the client's constructor; the trait follows the client.
+fn method_name(rust_name: &str) -> String {
+    if rust_name == "new" {
+        "new_".to_owned()
+    } else {
+        rust_name.to_owned()
+    }
+}
+
+fn idempotency(level: IdempotencyLevel) -> Idempotency {
+    match level {
+        IdempotencyLevel::IdempotencyUnknown => Idempotency::Unknown,
+        IdempotencyLevel::NoSideEffects => Idempotency::NoSideEffects,
+        IdempotencyLevel::Idempotent => Idempotency::Idempotent,
+    }
+}
+
+fn unresolved(full_name: &str) -> Error {
+    Problem::new(
+        ProblemKind::Unsupported,
+        format!("no Rust name was found for `{full_name}`"),
+    )
+    .help("this is a fault of the generator; please report it with the schema")
+    .into()
+}
