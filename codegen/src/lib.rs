@@ -18,6 +18,8 @@ pub mod load;
 pub mod lower;
 pub mod model;
 mod options;
+#[cfg(feature = "project")]
+pub mod project;
 pub mod render;
 mod write;
 

@@ -123,5 +123,5 @@ fn arm(
             call.reply_stream(#handler::#name(&*handler, call.context(), requests).await).await;
         },
     };
-    Ok(quote!(#index => slot.run(async move { #body }),))
+    Ok(quote!(#index => { slot.run(async move { #body }); }))
 }
