@@ -5,7 +5,8 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::emit::{Scope, package_items};
+use crate::emit::names::ident;
+use crate::emit::{Scope, message_markers, package_items};
 use crate::error::{Error, Problem, ProblemKind};
 use crate::model::{Package, Schema};
 
@@ -28,7 +29,7 @@ pub(crate) fn package_file(package: &Package, scope: &Scope) -> Result<String, E
 /// # Errors
 ///
 /// [`Error::Schema`] when prost's text, or an attribute that was asked for, does not parse.
-pub fn types(package: &Package) -> Result<TokenStream, Error> {
+fn types(package: &Package) -> Result<TokenStream, Error> {
     let file: syn::File =
         syn::parse_str(&package.types).map_err(|error| unparsable(&package.name, &error))?;
     let items = file.items.iter().map(|item| {
@@ -51,17 +52,19 @@ pub fn types(package: &Package) -> Result<TokenStream, Error> {
 /// The text of the file that holds the module tree of all packages; each module includes the file
 /// of its package from the same folder.
 pub(crate) fn module_tree(schema: &Schema) -> String {
-    let mut root = Node::default();
-    for package in &schema.packages {
-        let mut node = &mut root;
-        for part in &package.module {
-            node = node.child(part);
-        }
-        node.package = Some(&package.name);
-    }
+    let root = Node::of(schema);
     let mut text = HEADER.to_owned();
     root.write(0, &mut text);
     text
+}
+
+/// The messages of all packages as a tree of modules, without services.
+///
+/// # Errors
+///
+/// [`Error::Schema`] when prost's text does not parse.
+pub fn message_tree(schema: &Schema, scope: &Scope) -> Result<TokenStream, Error> {
+    Node::of(schema).messages(scope)
 }
 
 /// The name of the file that holds a package.
@@ -72,11 +75,37 @@ pub(crate) fn file_name(package: &str) -> String {
 #[derive(Default)]
 struct Node<'a> {
     name: &'a str,
-    package: Option<&'a str>,
-    children: Vec<Node<'a>>,
+    package: Option<&'a Package>,
+    children: Vec<Self>,
 }
 
 impl<'a> Node<'a> {
+    fn of(schema: &'a Schema) -> Self {
+        let mut root = Self::default();
+        for package in &schema.packages {
+            let mut node = &mut root;
+            for part in &package.module {
+                node = node.child(part);
+            }
+            node.package = Some(package);
+        }
+        root
+    }
+
+    fn messages(&self, scope: &Scope) -> Result<TokenStream, Error> {
+        let mut tokens = TokenStream::new();
+        if let Some(package) = self.package {
+            tokens.extend(types(package)?);
+            tokens.extend(message_markers(&package.messages, scope)?);
+        }
+        for child in &self.children {
+            let name = ident(child.name);
+            let inside = child.messages(scope)?;
+            tokens.extend(quote!(pub mod #name { #inside }));
+        }
+        Ok(tokens)
+    }
+
     fn child(&mut self, name: &'a str) -> &mut Self {
         let at = self.children.iter().position(|child| child.name == name);
         let at = at.unwrap_or_else(|| {
@@ -92,11 +121,14 @@ impl<'a> Node<'a> {
     fn write(&self, depth: usize, text: &mut String) {
         let indent = "    ".repeat(depth);
         if let Some(package) = self.package {
-            text.push_str(&format!("{indent}include!(\"{}\");\n", file_name(package)));
+            text.push_str(&format!(
+                "{indent}include!(\"{}\");\n",
+                file_name(&package.name)
+            ));
         }
         for child in &self.children {
             let about = match child.package {
-                Some(package) => format!("Package `{package}`."),
+                Some(package) => format!("Package `{}`.", package.name),
                 None => format!("Packages below `{}`.", child.name.trim_start_matches("r#")),
             };
             // Lint levels are inherited, so the outermost modules carry them for all.

@@ -24,7 +24,20 @@ use crate::model::{Message, Package, Service};
 /// [`Error::Schema`] when a message cannot be named from the scope.
 pub fn service_items(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
     let descriptor = descriptor::service(service, scope);
-    let server = server::adapter(service, scope)?;
+    let server = server::adapter(service, scope, true);
+    let client = client::client(service, scope)?;
+    Ok(quote!(#descriptor #server #client))
+}
+
+/// The same items, but the server adapter calls no handler: for a trait that is known to be wrong, so
+/// that what is wrong with it is said once.
+///
+/// # Errors
+///
+/// [`Error::Schema`] when a message cannot be named from the scope.
+pub fn inert_service_items(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
+    let descriptor = descriptor::service(service, scope);
+    let server = server::adapter(service, scope, false);
     let client = client::client(service, scope)?;
     Ok(quote!(#descriptor #server #client))
 }

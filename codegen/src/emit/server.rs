@@ -1,5 +1,7 @@
 //! The server adapter: from an index of the descriptor's methods to a call of the handler.
 //!
+//! Request types are inferred from the trait, so that a trait which names a wrong one errs there alone.
+//!
 //! **Invariant**: the handler's methods are called through the trait's own path, so that no other
 //! trait or inherent method of theirs can be meant.
 
@@ -7,17 +9,17 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::{Scope, names};
-use crate::error::Error;
 use crate::model::{Method, MethodKind, Service};
 
-pub(super) fn adapter(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
+/// The adapter; without `calls`, it answers that no method is implemented.
+pub(super) fn adapter(service: &Service, scope: &Scope, calls: bool) -> TokenStream {
     let visibility = scope.visibility();
     let handler = names::handler(service);
     let server = names::server(service);
     let name = server.to_string();
     let doc = format!(" Serves [`{handler}`] handlers: add it to a server.");
-    let service_impl = service_impl(service, scope)?;
-    Ok(quote! {
+    let service_impl = service_impl(service, scope, calls);
+    quote! {
         #[doc = #doc]
         #[allow(dead_code, unreachable_pub)]
         #visibility struct #server<H> {
@@ -47,16 +49,16 @@ pub(super) fn adapter(service: &Service, scope: &Scope) -> Result<TokenStream, E
             }
         }
         #service_impl
-    })
+    }
 }
 
-fn service_impl(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
+fn service_impl(service: &Service, scope: &Scope, calls: bool) -> TokenStream {
     let runtime = scope.runtime();
     let private = scope.private();
     let handler = names::handler(service);
     let server = names::server(service);
     let descriptor = names::descriptor(service);
-    let body = if service.methods.is_empty() {
+    let body = if service.methods.is_empty() || !calls {
         quote! {
             let _ = (method, slot, &self.handler);
             call.unimplemented();
@@ -66,17 +68,16 @@ fn service_impl(service: &Service, scope: &Scope) -> Result<TokenStream, Error> 
             .methods
             .iter()
             .enumerate()
-            .map(|(index, method)| arm(index, method, &handler, scope))
-            .collect::<Result<TokenStream, _>>()?;
+            .map(|(index, method)| arm(index, method, &handler));
         quote! {
             let handler = ::std::sync::Arc::clone(&self.handler);
             match method {
-                #arms
+                #(#arms)*
                 _ => call.unimplemented(),
             }
         }
     };
-    Ok(quote! {
+    quote! {
         #[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
         impl<H: #handler> #private::Service for #server<H> {
             fn descriptor(&self) -> &'static #runtime::descriptor::ServiceDescriptor {
@@ -91,37 +92,31 @@ fn service_impl(service: &Service, scope: &Scope) -> Result<TokenStream, Error> 
                 #body
             }
         }
-    })
+    }
 }
 
-fn arm(
-    index: usize,
-    method: &Method,
-    handler: &syn::Ident,
-    scope: &Scope,
-) -> Result<TokenStream, Error> {
+fn arm(index: usize, method: &Method, handler: &syn::Ident) -> TokenStream {
     let index = Literal::usize_unsuffixed(index);
     let name = names::ident(&method.rust_name);
-    let input = scope.ty(&method.input)?;
     let body = match method.kind {
         MethodKind::Unary => quote! {
-            if let ::core::option::Option::Some(request) = call.request::<#input>() {
+            if let ::core::option::Option::Some(request) = call.request() {
                 call.reply(#handler::#name(&*handler, call.context(), request).await);
             }
         },
         MethodKind::ServerStreaming => quote! {
-            if let ::core::option::Option::Some(request) = call.request::<#input>() {
+            if let ::core::option::Option::Some(request) = call.request() {
                 call.reply_stream(#handler::#name(&*handler, call.context(), request).await).await;
             }
         },
         MethodKind::ClientStreaming => quote! {
-            let requests = call.inbound::<#input>();
+            let requests = call.inbound();
             call.reply(#handler::#name(&*handler, call.context(), requests).await);
         },
         MethodKind::BidiStreaming => quote! {
-            let requests = call.inbound::<#input>();
+            let requests = call.inbound();
             call.reply_stream(#handler::#name(&*handler, call.context(), requests).await).await;
         },
     };
-    Ok(quote!(#index => { slot.run(async move { #body }); }))
+    quote!(#index => { slot.run(async move { #body }); })
 }

@@ -1,0 +1,226 @@
+//! What the attribute returns.
+//!
+//! **Invariant**: all of a service but its trait comes from the generator's emitter, unchanged.
+
+use std::path::PathBuf;
+
+use daemoneye_ipc_codegen::Error;
+use daemoneye_ipc_codegen::emit::{Scope, inert_service_items, names, service_items};
+use daemoneye_ipc_codegen::model::{
+    Idempotency, Method, MethodKind, Package, Schema, Service, TypeRef,
+};
+use daemoneye_ipc_codegen::render::message_tree;
+use heck::ToSnakeCase;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote};
+use syn::visit_mut::VisitMut;
+use syn::{FnArg, Ident, ItemTrait, ReturnType, TraitItem, TraitItemFn, Type, TypeParamBound};
+
+use super::check::{Answer, first_argument, last_segment, reply_stream, stream_item};
+use super::errors::Errors;
+use super::resolve::Resolved;
+use super::types;
+
+const RUNTIME: &str = "::daemoneye_ipc";
+
+/// The expansion of a trait whose schema could be read. With errors, the server adapter is inert, so
+/// that they stay the only ones.
+pub(super) fn with_schema(
+    input: &ItemTrait,
+    resolved: &Resolved,
+    answers: &[Answer<'_>],
+    mut errors: Errors,
+) -> TokenStream {
+    let items = emit(input, resolved, errors.is_empty()).unwrap_or_else(|error| {
+        errors.on(&input.ident, error);
+        TokenStream::new()
+    });
+    let handler = handler_trait(input);
+    let checks = types::checks(answers);
+    let tracking = tracking(&resolved.inputs);
+    let errors = errors.into_tokens();
+    quote!(#errors #handler #items #checks #tracking)
+}
+
+fn emit(input: &ItemTrait, resolved: &Resolved, sound: bool) -> Result<TokenStream, Error> {
+    let scope = Scope::beside_messages(RUNTIME)?.with_visibility(input.vis.clone());
+    let (scope, messages) = match &resolved.messages {
+        Some(path) if path.is_ident("self") => (scope, TokenStream::new()),
+        Some(path) => (scope.with_messages(path.clone()), TokenStream::new()),
+        None => {
+            let module = format_ident!("{}_messages", unraw(&input.ident).to_snake_case());
+            let package = resolved.schema.package(&resolved.package);
+            let inner = package.map(module_path).unwrap_or_default();
+            let path = syn::parse2(quote!(self::#module::packages #inner)).map_err(|error| {
+                Error::Usage {
+                    message: error.to_string(),
+                    help: "please report it".to_owned(),
+                }
+            })?;
+            let messages = message_module(input, &module, &inner, &resolved.schema)?;
+            (scope.with_messages(path), messages)
+        }
+    };
+    let items = if sound {
+        service_items(&resolved.service, &scope)?
+    } else {
+        inert_service_items(&resolved.service, &scope)?
+    };
+    Ok(quote!(#messages #items))
+}
+
+/// `::inventory::v1` for the package `inventory.v1`.
+fn module_path(package: &Package) -> TokenStream {
+    let parts = package.module.iter().map(|part| names::ident(part));
+    quote!(#(::#parts)*)
+}
+
+/// The module that holds the messages when the user has none: those of the service's package, and
+/// all packages as a tree below.
+fn message_module(
+    input: &ItemTrait,
+    module: &Ident,
+    inner: &TokenStream,
+    schema: &Schema,
+) -> Result<TokenStream, Error> {
+    let visibility = &input.vis;
+    let tree = message_tree(schema, &Scope::beside_messages(RUNTIME)?)?;
+    let doc = format!(" Messages for [`{}`].", input.ident);
+    Ok(quote! {
+        #[doc = #doc]
+        #[allow(missing_docs, unreachable_pub, unused_imports)]
+        #visibility mod #module {
+            pub use self::packages #inner ::*;
+            #[doc(hidden)]
+            pub mod packages { #tree }
+        }
+    })
+}
+
+/// The expansion of a trait whose schema could not be read: the same items, as far as the trait's own
+/// signatures tell what they are.
+pub(super) fn without_schema(input: &ItemTrait, errors: Errors) -> TokenStream {
+    let service = guessed_service(input);
+    let scope =
+        Scope::beside_messages(RUNTIME).map(|scope| scope.with_visibility(input.vis.clone()));
+    let items = scope
+        .and_then(|scope| inert_service_items(&service, &scope))
+        .unwrap_or_default();
+    let handler = handler_trait(input);
+    let errors = errors.into_tokens();
+    quote!(#errors #handler #items)
+}
+
+fn guessed_service(input: &ItemTrait) -> Service {
+    let methods = input.items.iter().filter_map(|item| match item {
+        TraitItem::Fn(function) => guessed_method(function),
+        _ => None,
+    });
+    Service {
+        full_name: input.ident.to_string(),
+        rust_name: input.ident.to_string(),
+        docs: Vec::new(),
+        deprecated: false,
+        methods: methods.collect(),
+        revision: 0,
+        fingerprint: 0,
+        compatible: Vec::new(),
+        file_descriptor_set: Vec::new(),
+        place: None,
+    }
+}
+
+fn guessed_method(function: &TraitItemFn) -> Option<Method> {
+    let name = function.sig.ident.to_string();
+    let FnArg::Typed(last) = function.sig.inputs.last()? else {
+        return None;
+    };
+    let client_streams = last_segment(&last.ty).is_some_and(|name| name == "Inbound");
+    let input = if client_streams {
+        first_argument(&last.ty)?
+    } else {
+        &*last.ty
+    };
+    let ReturnType::Type(_, reply) = &function.sig.output else {
+        return None;
+    };
+    let stream = reply_stream(reply);
+    let output = match stream {
+        Some(stream) => first_argument(stream_item(stream)?)?,
+        None => first_argument(reply)?,
+    };
+    let ty = |ty: &Type| TypeRef {
+        full_name: String::new(),
+        rust_path: ty.to_token_stream().to_string(),
+        relative: false,
+    };
+    Some(Method {
+        proto_name: name.clone(),
+        path: name.clone(),
+        rust_name: name,
+        ordinal: 0,
+        kind: MethodKind::new(client_streams, stream.is_some()),
+        idempotency: Idempotency::Unknown,
+        input: ty(input),
+        output: ty(output),
+        docs: Vec::new(),
+        deprecated: false,
+        place: None,
+    })
+}
+
+/// The user's trait, its `async fn` written out as futures that are `Send`.
+fn handler_trait(input: &ItemTrait) -> TokenStream {
+    let mut output = input.clone();
+    let own: [TypeParamBound; 3] = [
+        syn::parse_quote!(::core::marker::Send),
+        syn::parse_quote!(::core::marker::Sync),
+        syn::parse_quote!('static),
+    ];
+    output.colon_token.get_or_insert_with(Default::default);
+    output.supertraits.extend(own);
+    for item in &mut output.items {
+        if let TraitItem::Fn(function) = item {
+            write_out(function);
+        }
+    }
+    output.into_token_stream()
+}
+
+fn write_out(function: &mut TraitItemFn) {
+    if function.sig.asyncness.take().is_none() {
+        return;
+    }
+    // A body is a mistake that has been reported; without it the rest stays sound.
+    if function.default.take().is_some() {
+        function.semi_token = Some(Default::default());
+    }
+    let mut reply: Type = match &function.sig.output {
+        ReturnType::Default => syn::parse_quote!(()),
+        ReturnType::Type(_, ty) => (**ty).clone(),
+    };
+    SendStream.visit_type_mut(&mut reply);
+    function.sig.output = syn::parse_quote! {
+        -> impl ::core::future::Future<Output = #reply> + ::core::marker::Send
+    };
+}
+
+/// Adds `Send` to every `impl Trait` of a return type.
+struct SendStream;
+
+impl VisitMut for SendStream {
+    fn visit_type_impl_trait_mut(&mut self, stream: &mut syn::TypeImplTrait) {
+        stream.bounds.push(syn::parse_quote!(::core::marker::Send));
+    }
+}
+
+/// Ties the crate to its schema files: an edit of one is an edit of the crate.
+fn tracking(inputs: &[PathBuf]) -> TokenStream {
+    let paths = inputs.iter().filter_map(|path| path.to_str());
+    quote!(#(const _: &[::core::primitive::u8] = ::core::include_bytes!(#paths);)*)
+}
+
+fn unraw(ident: &Ident) -> String {
+    let text = ident.to_string();
+    text.strip_prefix("r#").unwrap_or(&text).to_owned()
+}
