@@ -3,7 +3,7 @@
 //! **Invariant**: every error keeps the span of the user's token that it is about.
 
 use proc_macro2::TokenStream;
-use syn::spanned::Spanned;
+use quote::ToTokens;
 
 /// All errors found so far.
 #[derive(Default)]
@@ -11,8 +11,8 @@ pub(super) struct Errors(Vec<syn::Error>);
 
 impl Errors {
     /// Adds an error on `tokens`.
-    pub(super) fn on(&mut self, tokens: &impl Spanned, message: impl std::fmt::Display) {
-        self.0.push(syn::Error::new(tokens.span(), message));
+    pub(super) fn on(&mut self, tokens: &impl ToTokens, message: impl std::fmt::Display) {
+        self.0.push(syn::Error::new_spanned(tokens, message));
     }
 
     /// Adds the errors of syn's parser.

@@ -14,7 +14,7 @@ use heck::ToSnakeCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::visit_mut::VisitMut;
-use syn::{FnArg, Ident, ItemTrait, ReturnType, TraitItem, TraitItemFn, Type, TypeParamBound};
+use syn::{FnArg, Ident, ItemTrait, Pat, ReturnType, TraitItem, TraitItemFn, Type, TypeParamBound};
 
 use super::check::{Answer, first_argument, last_segment, reply_stream, stream_item};
 use super::errors::Errors;
@@ -188,6 +188,14 @@ fn handler_trait(input: &ItemTrait) -> TokenStream {
 }
 
 fn write_out(function: &mut TraitItemFn) {
+    for input in &mut function.sig.inputs {
+        // Other patterns have been reported; the compiler need not do so again.
+        if let FnArg::Typed(typed) = input
+            && !matches!(&*typed.pat, Pat::Ident(_))
+        {
+            *typed.pat = syn::parse_quote!(_);
+        }
+    }
     if function.sig.asyncness.take().is_none() {
         return;
     }

@@ -20,7 +20,11 @@ use self::args::Arguments;
 use self::errors::Errors;
 
 /// Expands the attribute on `item`, in the crate at `crate_dir`.
-pub(crate) fn ipc_service(arguments: TokenStream, item: TokenStream, crate_dir: &Path) -> TokenStream {
+pub(crate) fn ipc_service(
+    arguments: TokenStream,
+    item: TokenStream,
+    crate_dir: &Path,
+) -> TokenStream {
     let input: ItemTrait = match syn::parse2(item.clone()) {
         Ok(input) => input,
         Err(error) => {

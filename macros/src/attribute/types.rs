@@ -8,8 +8,9 @@
 
 use daemoneye_ipc_codegen::message_hash;
 use daemoneye_ipc_codegen::model::{Method, TypeRef};
-use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use heck::ToUpperCamelCase;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned;
 use syn::visit_mut::{VisitMut, visit_type_mut};
@@ -18,17 +19,16 @@ use super::check::{Answer, reply_stream, stream_item};
 
 /// The checks of all answers.
 pub(super) fn checks(answers: &[Answer<'_>]) -> TokenStream {
-    let checks = answers.iter().map(|answer| {
-        let request = request_check(answer.method, answer.request);
-        let reply = reply_checks(answer.method, answer.reply);
-        quote!(#request #reply)
-    });
-    quote!(#(#checks)*)
+    let mut questions = Vec::new();
+    for answer in answers {
+        questions.push(request(answer.method, answer.request));
+        questions.extend(reply(answer.method, answer.reply));
+    }
+    quote!(#(#questions)*)
 }
 
-fn request_check(method: &Method, ty: &Type) -> TokenStream {
+fn request(method: &Method, ty: &Type) -> Question {
     let name = &method.input.full_name;
-    let marker = marker(&method.input);
     let (implementor, wanted) = if method.kind.client_streams() {
         (
             quote!(::daemoneye_ipc::Inbound<M>),
@@ -37,55 +37,57 @@ fn request_check(method: &Method, ty: &Type) -> TokenStream {
     } else {
         (quote!(M), format!("`{name}`"))
     };
-    let message = format!("`{}` takes {wanted}, not `{{Self}}`", method.path);
-    ask(
-        ty,
-        &implementor,
-        &marker,
-        &message,
-        &format!("expected {wanted}"),
-    )
+    Question {
+        name: trait_name(method, "Request"),
+        ty: ty.clone(),
+        bound: marker(&method.input),
+        implementor,
+        message: format!("`{}` takes {wanted}, not `{{Self}}`", method.path),
+        label: format!("expected {wanted}"),
+    }
 }
 
-fn reply_checks(method: &Method, ty: &Type) -> TokenStream {
+fn reply(method: &Method, ty: &Type) -> Vec<Question> {
     let name = &method.output.full_name;
     let path = &method.path;
-    let marker = marker(&method.output);
-    let result = quote!(::core::result::Result<M, ::daemoneye_ipc::Status>);
+    let implementor = quote!(::core::result::Result<M, ::daemoneye_ipc::Status>);
+    let wanted = format!("`Result` of `{name}` and `Status`");
     let Some(stream) = reply_stream(ty) else {
-        let message = format!("`{path}` returns `Result` of `{name}` and `Status`, not `{{Self}}`");
-        return ask(
-            ty,
-            &result,
-            &marker,
-            &message,
-            &format!("expected a `Result` of `{name}`"),
-        );
+        return vec![Question {
+            name: trait_name(method, "Reply"),
+            ty: ty.clone(),
+            bound: marker(&method.output),
+            implementor,
+            message: format!("`{path}` returns {wanted}, not `{{Self}}`"),
+            label: format!("expected {wanted}"),
+        }];
     };
-    let Some(item) = stream_item(stream) else {
-        return TokenStream::new();
-    };
-    let message =
-        format!("`{path}` streams items of `Result` of `{name}` and `Status`, not `{{Self}}`");
-    let items = ask(
-        item,
-        &result,
-        &marker,
-        &message,
-        &format!("expected a `Result` of `{name}`"),
-    );
     // The stream itself has no name to ask about; what it is wrapped in has, without it.
     let mut wrapper = ty.clone();
     WithoutStream.visit_type_mut(&mut wrapper);
-    let message = format!("`{path}` fails with a `Status`, so it cannot return this");
-    let whole = ask(
-        &wrapper,
-        &result,
-        &TokenStream::new(),
-        &message,
-        "expected a `Result` with `Status`",
-    );
-    quote!(#items #whole)
+    let whole = Question {
+        name: trait_name(method, "Reply"),
+        ty: wrapper,
+        bound: TokenStream::new(),
+        implementor: implementor.clone(),
+        message: format!("`{path}` returns `Result` of a stream and `Status`, not this"),
+        label: "expected `Result` of a stream and `Status`".to_owned(),
+    };
+    let items = stream_item(stream).map(|item| Question {
+        name: trait_name(method, "Item"),
+        ty: item.clone(),
+        bound: marker(&method.output),
+        implementor,
+        message: format!("`{path}` streams items of {wanted}, not `{{Self}}`"),
+        label: format!("expected {wanted}"),
+    });
+    items.into_iter().chain([whole]).collect()
+}
+
+/// `__RequestOfLookup` stands for what the request of `Lookup` may be. The user's types are in scope
+/// beside it, so it starts like none of them.
+fn trait_name(method: &Method, side: &str) -> String {
+    format!("__{side}Of{}", method.proto_name.to_upper_camel_case())
 }
 
 /// The bound that only the message of that name meets.
@@ -94,25 +96,41 @@ fn marker(message: &TypeRef) -> TokenStream {
     quote!(: ::daemoneye_ipc::__private::IsMessage<#hash>)
 }
 
-/// Asks whether `ty` is `implementor` for some `M` within `bound`.
-fn ask(
-    ty: &Type,
-    implementor: &TokenStream,
-    bound: &TokenStream,
-    message: &str,
-    label: &str,
-) -> TokenStream {
-    let span = ty.span().resolved_at(Span::call_site());
-    let question = quote_spanned!(span=> ask::<#ty>(););
-    quote! {
-        const _: () = {
-            #[diagnostic::on_unimplemented(message = #message, label = #label)]
-            trait Fits {}
-            #[diagnostic::do_not_recommend]
-            impl<M #bound> Fits for #implementor {}
-            const fn ask<T: Fits>() {}
-            #question
-        };
+/// Whether a type is `implementor` for some `M` within `bound`.
+struct Question {
+    /// The name of the trait, which shows in the compiler's notes.
+    name: String,
+    ty: Type,
+    implementor: TokenStream,
+    bound: TokenStream,
+    message: String,
+    label: String,
+}
+
+impl ToTokens for Question {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self {
+            ty,
+            implementor,
+            bound,
+            message,
+            label,
+            ..
+        } = self;
+        let name = format_ident!("{}", self.name);
+        // The user's span without our marks, so that the error is not said to come from a macro.
+        let asked = quote_spanned!(ty.span()=> <#ty as #name>::ASKED);
+        tokens.extend(quote! {
+            const _: () = {
+                #[diagnostic::on_unimplemented(message = #message, label = #label)]
+                trait #name {
+                    const ASKED: () = ();
+                }
+                #[diagnostic::do_not_recommend]
+                impl<M #bound> #name for #implementor {}
+                const _: () = #asked;
+            };
+        });
     }
 }
 
