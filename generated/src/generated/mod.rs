@@ -2,11 +2,25 @@
 /// Packages below `daemoneye`.
 #[allow(dead_code, unreachable_pub)]
 pub mod daemoneye {
+    /// Packages below `agent`.
+    pub mod agent {
+        /// Package `daemoneye.agent.v1`.
+        pub mod v1 {
+            include!("daemoneye.agent.v1.rs");
+        }
+    }
     /// Packages below `conformance`.
     pub mod conformance {
         /// Package `daemoneye.conformance.v1`.
         pub mod v1 {
             include!("daemoneye.conformance.v1.rs");
+        }
+    }
+    /// Packages below `procmond`.
+    pub mod procmond {
+        /// Package `daemoneye.procmond.v1`.
+        pub mod v1 {
+            include!("daemoneye.procmond.v1.rs");
         }
     }
 }
