@@ -15,7 +15,9 @@ pub enum IpcError {
     #[error("the deadline passed")]
     Timeout,
     /// A message or frame is larger than the limit of the side that has to take it.
-    #[error("a message of {size} bytes is over the limit of {max_size} bytes; send less, or raise `max_frame_bytes` on both sides")]
+    #[error(
+        "a message of {size} bytes is over the limit of {max_size} bytes; send less, or raise `max_frame_bytes` on both sides"
+    )]
     TooLarge {
         /// Bytes of the message or frame.
         size: usize,
@@ -23,7 +25,9 @@ pub enum IpcError {
         max_size: usize,
     },
     /// The bytes of a frame do not match its checksum.
-    #[error("a frame is damaged: its checksum is {actual:#010x} where {expected:#010x} was announced")]
+    #[error(
+        "a frame is damaged: its checksum is {actual:#010x} where {expected:#010x} was announced"
+    )]
     CrcMismatch {
         /// The checksum in the frame's header.
         expected: u32,
@@ -49,19 +53,25 @@ pub enum IpcError {
         length: usize,
     },
     /// Nothing is at the endpoint's path.
-    #[error("no server at {endpoint}: the socket does not exist; start the server, or check the path")]
+    #[error(
+        "no server at {endpoint}: the socket does not exist; start the server, or check the path"
+    )]
     ServerNotFound {
         /// The path that was tried.
         endpoint: String,
     },
     /// Something is at the path, and nobody listens.
-    #[error("connection to {endpoint} refused: the socket is there and nobody listens; the server has died or is shutting down, so start it again")]
+    #[error(
+        "connection to {endpoint} refused: the socket is there and nobody listens; the server has died or is shutting down, so start it again"
+    )]
     ConnectionRefused {
         /// The path that was tried.
         endpoint: String,
     },
     /// The operating system, or the server's policy, does not let this user in.
-    #[error("permission denied at {endpoint}; run as the server's user, or let this user into its policy")]
+    #[error(
+        "permission denied at {endpoint}; run as the server's user, or let this user into its policy"
+    )]
     PermissionDenied {
         /// The path that was tried.
         endpoint: String,
@@ -85,7 +95,9 @@ pub enum IpcError {
         reason: String,
     },
     /// Client and server were built from schemas that are not known to be compatible.
-    #[error("schemas of {service} differ: this side has revision {local_revision} ({local_fingerprint:#018x}), the server revision {remote_revision} ({remote_fingerprint:#018x}); rebuild one of them, or release compatible revisions")]
+    #[error(
+        "schemas of {service} differ: this side has revision {local_revision} ({local_fingerprint:#018x}), the server revision {remote_revision} ({remote_fingerprint:#018x}); rebuild one of them, or release compatible revisions"
+    )]
     SchemaMismatch {
         /// Full name of the service.
         service: String,
@@ -174,18 +186,76 @@ impl IpcError {
             | Self::Io(_)
             | Self::Timeout => true,
             Self::Status(status) => {
-                matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Aborted)
+                matches!(
+                    status.code(),
+                    Code::Unavailable | Code::ResourceExhausted | Code::Aborted
+                )
             }
             _ => false,
         }
     }
 
+    /// The same error once more, for another one who waited for the same thing. An I/O error keeps its
+    /// kind and text.
+    pub(crate) fn copy(&self) -> Self {
+        match self {
+            Self::Io(error) => Self::Io(io::Error::new(error.kind(), error.to_string())),
+            Self::Decode(error) => Self::Decode(error.clone()),
+            Self::TooLarge { size, max_size } => Self::TooLarge {
+                size: *size,
+                max_size: *max_size,
+            },
+            Self::CrcMismatch { expected, actual } => Self::CrcMismatch {
+                expected: *expected,
+                actual: *actual,
+            },
+            Self::InvalidLength { length } => Self::InvalidLength { length: *length },
+            Self::ServerNotFound { endpoint } => Self::ServerNotFound {
+                endpoint: endpoint.clone(),
+            },
+            Self::ConnectionRefused { endpoint } => Self::ConnectionRefused {
+                endpoint: endpoint.clone(),
+            },
+            Self::PermissionDenied { endpoint } => Self::PermissionDenied {
+                endpoint: endpoint.clone(),
+            },
+            Self::ConnectionTimeout { endpoint } => Self::ConnectionTimeout {
+                endpoint: endpoint.clone(),
+            },
+            Self::PeerNotTrusted {
+                endpoint,
+                uid,
+                reason,
+            } => Self::PeerNotTrusted {
+                endpoint: endpoint.clone(),
+                uid: *uid,
+                reason: reason.clone(),
+            },
+            Self::Busy { reason } => Self::Busy {
+                reason: reason.clone(),
+            },
+            Self::PeerClosed => Self::PeerClosed,
+            Self::Timeout => Self::Timeout,
+            Self::CircuitBreakerOpen { retry_in } => Self::CircuitBreakerOpen {
+                retry_in: *retry_in,
+            },
+            other => Self::Protocol {
+                reason: other.to_string(),
+            },
+        }
+    }
+
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self::Config { message: message.into(), location: None }
+        Self::Config {
+            message: message.into(),
+            location: None,
+        }
     }
 
     pub(crate) fn protocol(reason: impl Into<String>) -> Self {
-        Self::Protocol { reason: reason.into() }
+        Self::Protocol {
+            reason: reason.into(),
+        }
     }
 }
 
@@ -227,7 +297,12 @@ impl CallError {
         method: &'static str,
         maybe_run: bool,
     ) -> Self {
-        Self { kind: Box::new(kind), endpoint, method, maybe_run }
+        Self {
+            kind: Box::new(kind),
+            endpoint,
+            method,
+            maybe_run,
+        }
     }
 
     /// What happened.

@@ -24,12 +24,17 @@ impl Metadata {
     /// An empty list; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self {
+            entries: Vec::new(),
+        }
     }
 
     /// Appends a pair, keeping earlier ones of the same key.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Bytes>) {
-        self.entries.push(Entry { key: key.into(), value: value.into() });
+        self.entries.push(Entry {
+            key: key.into(),
+            value: value.into(),
+        });
     }
 
     /// The first value of `key`.
@@ -41,12 +46,15 @@ impl Metadata {
     /// The first value of `key`, if it is UTF-8 text.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.value(key).and_then(|value| std::str::from_utf8(value).ok())
+        self.value(key)
+            .and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// All pairs in the order in which they were inserted.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.entries.iter().map(|entry| (entry.key.as_str(), entry.value.as_ref()))
+        self.entries
+            .iter()
+            .map(|entry| (entry.key.as_str(), entry.value.as_ref()))
     }
 
     /// Number of pairs.
@@ -64,7 +72,10 @@ impl Metadata {
     /// Bytes of all keys and values together.
     #[must_use]
     pub fn byte_len(&self) -> usize {
-        self.entries.iter().map(|entry| entry.key.len() + entry.value.len()).sum()
+        self.entries
+            .iter()
+            .map(|entry| entry.key.len() + entry.value.len())
+            .sum()
     }
 
     pub(crate) const fn from_entries(entries: Vec<Entry>) -> Self {
@@ -79,7 +90,10 @@ impl Metadata {
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.iter().map(|(key, value)| (key, format!("{} bytes", value.len()))))
+            .entries(
+                self.iter()
+                    .map(|(key, value)| (key, format!("{} bytes", value.len()))),
+            )
             .finish()
     }
 }

@@ -223,7 +223,11 @@ impl From<CallError> for Status {
 
 impl From<tokio::task::JoinError> for Status {
     fn from(error: tokio::task::JoinError) -> Self {
-        if error.is_cancelled() { Self::cancelled("the task was cancelled") } else { Self::hidden(&error) }
+        if error.is_cancelled() {
+            Self::cancelled("the task was cancelled")
+        } else {
+            Self::hidden(&error)
+        }
     }
 }
 
@@ -277,7 +281,7 @@ struct Chain<'a>(&'a dyn StdError);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)?;
+        fmt::Display::fmt(self.0, f)?;
         let mut source = self.0.source();
         while let Some(error) = source {
             write!(f, ": {error}")?;
@@ -303,7 +307,10 @@ mod tests {
     #[test]
     fn an_internal_error_does_not_leak() {
         let failed: Result<(), _> = Err(io::Error::other("/etc/shadow is odd"));
-        assert_eq!(failed.internal().unwrap_err().to_string(), "INTERNAL: internal error");
+        assert_eq!(
+            failed.internal().unwrap_err().to_string(),
+            "INTERNAL: internal error"
+        );
         let status = Status::from(io::Error::other("/etc/shadow is odd"));
         assert!(!status.to_string().contains("shadow"));
     }

@@ -1,0 +1,20 @@
+//! What generated code names. Not covered by semantic versioning: generated code is made anew with
+//! each version.
+//!
+//! **Invariant**: nothing here is meant to be written by hand.
+
+mod well_known;
+
+pub use crate::{
+    client::{
+        BidiStreamingCall, ClientStreamingCall, ServerStreamingCall, Stub, UnaryCall,
+    },
+    server::{HandlerSlot, ServerCall, Service},
+};
+
+/// A message of the schema whose full name hashes to `HASH`: the first eight bytes, little-endian, of
+/// SHA-256 over the name.
+pub trait IsMessage<const HASH: u64> {
+    /// The full name.
+    const FULL_NAME: &'static str;
+}

@@ -1,0 +1,358 @@
+//! A channel: one connection at a time to one endpoint, shared by all clones, that comes back by
+//! itself.
+//!
+//! **Invariant**: a server is trusted before a byte is sent to it, and connecting never waits without
+//! a limit.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use super::{
+    connection::Connection,
+    keeper::{self, Breaker},
+};
+use crate::{
+    config::IpcConfig,
+    descriptor::ServiceDescriptor,
+    error::{CallError, IpcError},
+    session::{SchemaPolicy, SessionConfig},
+    wire::Hello,
+};
+
+/// The path of the pseudo-method that [`Channel::ping`] reports in its errors.
+const PING_PATH: &str = "PING";
+
+/// A connection to a server, shared by all its clones.
+///
+/// It connects when it is first needed (or in [`Channel::connect`]), and again, with backoff, when
+/// the connection is lost. It closes when the last clone is dropped and the last call has ended.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), daemoneye_ipc::IpcError> {
+/// use daemoneye_ipc::{Channel, IpcConfig};
+/// let channel = Channel::connect(IpcConfig::new("/run/user/1000/app/app.sock")).await?;
+/// println!("{:?}", channel.state());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Channel(Arc<Owner>);
+
+/// Dropped with the last clone.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What the channel, its calls and the task that keeps it connected share.
+pub(crate) struct Shared {
+    pub(crate) config: IpcConfig,
+    pub(crate) session: SessionConfig,
+    pub(crate) policy: SchemaPolicy,
+    pub(crate) endpoint: Arc<str>,
+    services: Mutex<Vec<&'static ServiceDescriptor>>,
+    current: Mutex<Option<Arc<Connection>>>,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) last_failure: Mutex<Option<IpcError>>,
+    pub(crate) breaker: Mutex<Breaker>,
+    pub(crate) wanted: Notify,
+    keeper_runs: Mutex<bool>,
+    pub(crate) counters: Counters,
+}
+
+/// How connecting goes: the state, and how many attempts have failed since the channel was made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) state: ChannelState,
+    pub(crate) failures: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) connects: AtomicU64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) retries: AtomicU64,
+}
+
+/// Where a channel stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChannelState {
+    /// Not connected, and nothing asks for it.
+    Idle,
+    /// An attempt is under way.
+    Connecting,
+    /// Connected, handshake done.
+    Ready,
+    /// The last attempt failed; the next is made after a pause.
+    Backoff,
+    /// Several attempts in a row failed: calls fail at once until the next attempt.
+    CircuitOpen,
+    /// The one attempt that decides whether the circuit closes again is under way.
+    CircuitHalfOpen,
+    /// Closed by this side for good.
+    Closed,
+}
+
+/// Counts since the channel was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ChannelStats {
+    /// Connections that were made.
+    pub connects: u64,
+    /// Attempts to connect that failed.
+    pub failed_attempts: u64,
+    /// Calls that were begun.
+    pub calls: u64,
+    /// Times that a call was sent again.
+    pub retries: u64,
+    /// Calls without an outcome on the current connection.
+    pub calls_open: usize,
+}
+
+impl Channel {
+    /// Connects and waits for the server's HELLO. One attempt is made.
+    ///
+    /// # Errors
+    /// [`IpcError::Config`] for a wrong setting, else why the attempt failed.
+    pub async fn connect(config: IpcConfig) -> Result<Self, IpcError> {
+        let channel = Self::lazy(config)?;
+        channel.0.0.acquire_ready().await?;
+        Ok(channel)
+    }
+
+    /// A channel that connects when the first call needs it. Calls leave right behind the handshake,
+    /// without a round trip in between.
+    ///
+    /// # Errors
+    /// [`IpcError::Config`] for a wrong setting.
+    pub fn lazy(config: IpcConfig) -> Result<Self, IpcError> {
+        Self::with_policy(config, SchemaPolicy::default())
+    }
+
+    /// As [`Channel::lazy`], with a policy on services whose schema differs from the server's.
+    ///
+    /// # Errors
+    /// [`IpcError::Config`] for a wrong setting.
+    pub fn with_policy(config: IpcConfig, policy: SchemaPolicy) -> Result<Self, IpcError> {
+        config.validate()?;
+        let idle = Progress { state: ChannelState::Idle, failures: 0 };
+        Ok(Self(Arc::new(Owner(Arc::new(Shared {
+            session: SessionConfig::from(&config),
+            policy,
+            endpoint: config.endpoint_path.to_string_lossy().into(),
+            services: Mutex::default(),
+            current: Mutex::default(),
+            progress: watch::Sender::new(idle),
+            last_failure: Mutex::default(),
+            breaker: Mutex::new(Breaker::new(&config.circuit_breaker)),
+            wanted: Notify::new(),
+            keeper_runs: Mutex::new(false),
+            counters: Counters::default(),
+            config,
+        })))))
+    }
+
+    /// Path of the endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.0.0.endpoint
+    }
+
+    /// Where the channel stands.
+    #[must_use]
+    pub fn state(&self) -> ChannelState {
+        self.0.0.progress.borrow().state
+    }
+
+    /// Waits until the state is another than `seen`, and returns it.
+    pub async fn state_changed(&self, seen: ChannelState) -> ChannelState {
+        let mut progress = self.0.0.progress.subscribe();
+        match progress.wait_for(|progress| progress.state != seen).await {
+            Ok(progress) => progress.state,
+            Err(_) => ChannelState::Closed,
+        }
+    }
+
+    /// Counts since the channel was made.
+    #[must_use]
+    pub fn stats(&self) -> ChannelStats {
+        let shared = &self.0.0;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let current = shared.current.lock().clone();
+        ChannelStats {
+            connects: count(&shared.counters.connects),
+            failed_attempts: shared.progress.borrow().failures,
+            calls: count(&shared.counters.calls),
+            retries: count(&shared.counters.retries),
+            calls_open: current.map_or(0, |conn| conn.session.lock().calls_open()),
+        }
+    }
+
+    /// The HELLO of the server that the channel is connected to.
+    #[must_use]
+    pub fn server_hello(&self) -> Option<Hello> {
+        let current = self.0.0.current.lock().clone()?;
+        let hello = current.session.lock().server_hello().cloned();
+        hello
+    }
+
+    /// Measures a round trip to the server's connection, without any handler. Connects if need be.
+    ///
+    /// # Errors
+    /// If there is no connection, or it is lost, or no answer comes within `read_timeout_ms`.
+    pub async fn ping(&self) -> Result<Duration, CallError> {
+        let shared = &self.0.0;
+        let error = |kind| CallError::new(kind, Arc::clone(&shared.endpoint), PING_PATH, false);
+        let conn = shared.acquire_ready().await.map_err(error)?;
+        let wait = PingWait { number: conn.with(|s| s.ping(crate::driver::now())), conn };
+        let pong = std::future::poll_fn(|cx| wait.conn.session.lock().poll_pong(wait.number, cx));
+        match tokio::time::timeout(shared.session.read_timeout, pong).await {
+            Ok(Ok(time)) => Ok(time),
+            Ok(Err(fault)) => Err(error(wait.conn.error(&fault))),
+            Err(_) => Err(error(IpcError::Timeout)),
+        }
+    }
+
+    /// Closes the channel and all its clones: calls in flight may finish, new ones fail.
+    pub fn close(&self) {
+        self.0.0.close();
+    }
+
+    /// Names a service that is going to be called, so that the next handshake tells whether schemas fit.
+    pub(crate) fn register(&self, service: &'static ServiceDescriptor) {
+        let mut services = self.0.0.services.lock();
+        if !services.iter().any(|known| known.name == service.name) {
+            services.push(service);
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.0
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("endpoint", &self.endpoint())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+struct PingWait {
+    conn: Arc<Connection>,
+    number: u64,
+}
+
+impl Drop for PingWait {
+    fn drop(&mut self) {
+        self.conn.with(|session| session.forget_ping(self.number));
+    }
+}
+
+impl Shared {
+    pub(crate) fn services(&self) -> Vec<&'static ServiceDescriptor> {
+        self.services.lock().clone()
+    }
+
+    /// The connection, if new calls may be opened on it.
+    pub(crate) fn usable(&self) -> Option<Arc<Connection>> {
+        let current = self.current.lock().clone();
+        current.filter(|conn| conn.is_usable())
+    }
+
+    pub(crate) fn publish(&self, conn: Option<Arc<Connection>>) {
+        // The old connection is dropped after the lock is released.
+        let old = std::mem::replace(&mut *self.current.lock(), conn);
+        drop(old);
+    }
+
+    pub(crate) fn set_state(&self, state: ChannelState) {
+        self.progress.send_modify(|progress| {
+            if progress.state != ChannelState::Closed {
+                progress.state = state;
+            }
+        });
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.progress.borrow().state == ChannelState::Closed
+    }
+
+    fn close(&self) {
+        self.set_state(ChannelState::Closed);
+        self.wanted.notify_one();
+        let current = self.current.lock().take();
+        if let Some(conn) = current {
+            conn.shutdown();
+        }
+    }
+
+    /// Asks for a connection: starts the task that keeps one, or ends its rest.
+    pub(crate) fn want(self: &Arc<Self>) {
+        let mut runs = self.keeper_runs.lock();
+        if !std::mem::replace(&mut *runs, true) {
+            tokio::spawn(keeper::keep(Arc::clone(self)));
+        }
+        self.wanted.notify_one();
+    }
+
+    /// The keeper's task ends: the next one who wants a connection starts another.
+    pub(crate) fn keeper_ended(&self) {
+        *self.keeper_runs.lock() = false;
+    }
+
+    /// Waits for a connection that calls may be opened on: through one attempt, or, with
+    /// `wait_for_ready`, through as many as the configuration allows.
+    pub(crate) async fn acquire(self: Arc<Self>, wait_for_ready: bool) -> Result<Arc<Connection>, IpcError> {
+        let mut progress = self.progress.subscribe();
+        let before = progress.borrow_and_update().failures;
+        let patience = if wait_for_ready { u64::from(self.config.reconnect.max_attempts) } else { 1 };
+        loop {
+            if let Some(conn) = self.usable() {
+                return Ok(conn);
+            }
+            self.want();
+            let Progress { state, failures } = *progress.borrow_and_update();
+            match state {
+                ChannelState::Closed => return Err(IpcError::PeerClosed),
+                ChannelState::CircuitOpen if !wait_for_ready => {
+                    let retry_in = self.breaker.lock().retry_in(crate::driver::now());
+                    return Err(IpcError::CircuitBreakerOpen { retry_in });
+                }
+                ChannelState::Backoff if !wait_for_ready => return Err(self.failure()),
+                _ if failures - before >= patience => return Err(self.failure()),
+                _ => {}
+            }
+            if progress.changed().await.is_err() {
+                return Err(IpcError::PeerClosed);
+            }
+        }
+    }
+
+    /// As [`Self::acquire`], failing fast, and waits for the handshake too.
+    pub(crate) async fn acquire_ready(self: &Arc<Self>) -> Result<Arc<Connection>, IpcError> {
+        let conn = Arc::clone(self).acquire(false).await?;
+        match conn.handshake().await {
+            Ok(_) => Ok(conn),
+            Err(fault) => Err(conn.error(&fault)),
+        }
+    }
+
+    fn failure(&self) -> IpcError {
+        self.last_failure.lock().as_ref().map_or(IpcError::PeerClosed, IpcError::copy)
+    }
+}

@@ -1,0 +1,130 @@
+//! One connection of a client: what its driver and its calls share.
+//!
+//! **Invariant**: tasks are woken after the session's lock is released, never under it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use atomic_waker::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{
+    descriptor::ServiceDescriptor,
+    driver::{Flush, flush},
+    error::IpcError,
+    session::{ClientSession, Fault, SchemaPolicy, SessionConfig, Ticket, Transmit},
+    transport::Link,
+    wire::Hello,
+};
+
+/// Shared by all who work on one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) link: Link,
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) session: Mutex<ClientSession>,
+    pub(crate) writer: Mutex<Transmit>,
+    pub(crate) driver: AtomicWaker,
+    driver_awake: AtomicBool,
+    /// Told once, when the connection takes no more calls.
+    pub(crate) over: Notify,
+    pub(crate) stream_credit: u32,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        link: Link,
+        endpoint: Arc<str>,
+        config: SessionConfig,
+        policy: SchemaPolicy,
+        services: &[&'static ServiceDescriptor],
+        now: Instant,
+    ) -> Self {
+        let stream_credit = config.stream_credit;
+        Self {
+            link,
+            endpoint,
+            session: Mutex::new(ClientSession::new(config, policy, services, now)),
+            writer: Mutex::new(Transmit::default()),
+            driver: AtomicWaker::new(),
+            driver_awake: AtomicBool::new(false),
+            over: Notify::new(),
+            stream_credit,
+        }
+    }
+
+    /// Works on the session, wakes whom that concerns, and sees to it that what was queued leaves.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut ClientSession) -> R) -> R {
+        let mut wakers = Vec::new();
+        let (result, writes, alone) = {
+            let mut session = self.session.lock();
+            let result = work(&mut session);
+            session.take_wakers(&mut wakers);
+            (result, session.wants_write(), session.wants_prompt_write())
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        if writes {
+            self.send(alone);
+        }
+        result
+    }
+
+    /// A call that is alone is written on the spot, by its caller; with more in flight, the driver
+    /// writes them together.
+    fn send(&self, alone: bool) {
+        if self.driver_awake.load(Ordering::Relaxed) {
+            return;
+        }
+        let on_the_spot = alone && matches!(flush(&self.link, &self.session, &self.writer), Ok(Flush::Done));
+        if !on_the_spot {
+            self.driver.wake();
+        }
+    }
+
+    pub(crate) fn set_driver_awake(&self, awake: bool) {
+        self.driver_awake.store(awake, Ordering::Relaxed);
+    }
+
+    /// Whether new calls may be opened on it.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.session.lock().is_usable()
+    }
+
+    /// Waits for the server's HELLO.
+    pub(crate) async fn handshake(&self) -> Result<Hello, Fault> {
+        let mut wait = HandshakeWait { conn: self, ticket: None };
+        std::future::poll_fn(|cx| self.session.lock().poll_handshake(&mut wait.ticket, cx)).await?;
+        self.session.lock().server_hello().cloned().ok_or(Fault::Closed)
+    }
+
+    /// The error for something that `fault` ended on this connection.
+    pub(crate) fn error(&self, fault: &Fault) -> IpcError {
+        fault.to_error(&self.endpoint)
+    }
+
+    /// Closes the connection: calls in flight may finish.
+    pub(crate) fn shutdown(&self) {
+        self.with(ClientSession::shutdown);
+        self.driver.wake();
+    }
+}
+
+struct HandshakeWait<'a> {
+    conn: &'a Connection,
+    ticket: Ticket,
+}
+
+impl Drop for HandshakeWait<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.conn.with(|session| session.stop_waiting(ticket));
+        }
+    }
+}

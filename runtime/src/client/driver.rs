@@ -1,0 +1,182 @@
+//! The task of one connection: reads what the server answers, writes what callers queued.
+//!
+//! **Invariant**: never waits for a caller. What is decided is decided by the session.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use super::connection::Connection;
+use crate::{
+    driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now},
+    session::{ClientSession, Fault},
+    wire::Crc32Variant,
+};
+
+/// Drives one connection to its end.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    conn: Arc<Connection>,
+    inlet: Inlet,
+    alarm: Alarm,
+    wakers: Vec<Waker>,
+    /// Was woken to write and let others queue first.
+    yielded: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(conn: Arc<Connection>, max_frame_bytes: usize, crc: Crc32Variant) -> Self {
+        Self {
+            conn,
+            inlet: Inlet::new(max_frame_bytes, crc),
+            alarm: Alarm::new(),
+            wakers: Vec::new(),
+            yielded: false,
+        }
+    }
+
+    /// Reads and handles what is there, a bounded number of times. Tells whether anything came.
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, Fault> {
+        let mut came = false;
+        for _ in 0..READS_PER_TURN {
+            match self.inlet.read(&self.conn.link) {
+                Ok(Read::Bytes) => {
+                    came = true;
+                    self.handle_frames(now)?;
+                }
+                Ok(Read::Eof) | Err(_) => return Err(Fault::Closed),
+                Ok(Read::Blocked) => match self.conn.link.poll_read_ready(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Err(Fault::Closed),
+                    Poll::Pending => return Ok(came),
+                },
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(came)
+    }
+
+    /// Hands all whole frames to the session under one lock, then wakes whom they concern.
+    fn handle_frames(&mut self, now: Instant) -> Result<(), Fault> {
+        let conn = Arc::clone(&self.conn);
+        let taken = {
+            let mut session = conn.session.lock();
+            let taken = self.take_frames(now, &mut session);
+            session.take_wakers(&mut self.wakers);
+            taken
+        };
+        self.wakers.drain(..).for_each(Waker::wake);
+        taken
+    }
+
+    fn take_frames(&mut self, now: Instant, session: &mut ClientSession) -> Result<(), Fault> {
+        let mut completed = false;
+        loop {
+            match self.inlet.next_frame() {
+                Ok(Some(frame)) => session.handle_frame(now, frame)?,
+                Ok(None) => break,
+                Err(error) => {
+                    session.handle_fault(Fault::Frame(error));
+                    return Err(Fault::Frame(error));
+                }
+            }
+            completed = true;
+        }
+        session.handle_received(now, completed, self.inlet.is_partial());
+        Ok(())
+    }
+
+    fn check_time(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let mut until = self.conn.session.lock().poll_timeout();
+        while self.alarm.poll_due(until, cx) {
+            let conn = Arc::clone(&self.conn);
+            conn.with(|session| session.handle_timeout(now.max(crate::driver::now())));
+            until = conn.session.lock().poll_timeout();
+        }
+    }
+
+    /// Writes what callers queued. With several calls in flight it lets the others queue first, once,
+    /// so that they leave together.
+    fn write(&mut self, gather: bool, cx: &mut Context<'_>) -> Result<(), Fault> {
+        let conn = &self.conn;
+        let (wants, busy) = {
+            let session = conn.session.lock();
+            (session.wants_write(), !session.wants_prompt_write())
+        };
+        if gather && wants && busy && !std::mem::replace(&mut self.yielded, true) {
+            cx.waker().wake_by_ref();
+            return Ok(());
+        }
+        self.yielded = false;
+        loop {
+            match flush(&conn.link, &conn.session, &conn.writer) {
+                Ok(Flush::Done | Flush::Busy) => break,
+                Ok(Flush::Blocked) => match conn.link.poll_write_ready(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Err(Fault::Closed),
+                    Poll::Pending => break,
+                },
+                Err(_) => return Err(Fault::Closed),
+            }
+        }
+        conn.session.lock().take_wakers(&mut self.wakers);
+        self.wakers.drain(..).for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// One turn. `Err` when the connection is over.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        let conn = Arc::clone(&self.conn);
+        conn.driver.register(cx.waker());
+        conn.set_driver_awake(true);
+        let now = now();
+        let read = self.read(now, cx);
+        self.check_time(now, cx);
+        conn.set_driver_awake(false);
+        let came = read?;
+        if let Err(fault) = self.write(!came, cx) {
+            // The server's last words may say why it stopped reading.
+            self.read(now, cx)?;
+            return Err(fault);
+        }
+        let mut session = conn.session.lock();
+        if !session.is_usable() {
+            conn.over.notify_one();
+            if session.calls_open() == 0 && session.is_flushed() {
+                session.handle_fault(Fault::Shutdown);
+            }
+        }
+        session.fault().map_or(Ok(()), |fault| Err(fault.clone()))
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.turn(cx) {
+            Ok(()) => Poll::Pending,
+            Err(fault) => {
+                let conn = Arc::clone(&self.conn);
+                conn.with(|session| session.handle_fault(fault.clone()));
+                let _ = flush(&conn.link, &conn.session, &conn.writer);
+                conn.link.shutdown();
+                conn.over.notify_one();
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // A driver that is dropped in mid-flight (its runtime ends) fails the calls in flight.
+        self.conn.with(|session| session.handle_fault(Fault::Closed));
+        self.conn.link.shutdown();
+        self.conn.over.notify_one();
+    }
+}

@@ -1,0 +1,253 @@
+//! How a call gets onto a connection: deadline, metadata, waiting, opening, and one more try where
+//! it is proven that no handler saw the call.
+//!
+//! **Invariant**: a call whose fate is unknown is never sent again, unless the schema allows it.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use super::{channel::Channel, connection::Connection, keeper::Backoff};
+use crate::{
+    descriptor::{MethodDescriptor, ServiceDescriptor},
+    driver::now,
+    error::{CallError, IpcError},
+    metadata::Metadata,
+    session::{CallId, Fault, OpenCall, OpenError, Outcome, Ticket},
+    status::{Code, Status},
+    wire::Payload,
+};
+
+type Acquire = Pin<Box<dyn Future<Output = Result<Arc<Connection>, IpcError>> + Send>>;
+
+/// A call on its way to a connection.
+pub(crate) struct Opening {
+    channel: Channel,
+    service: &'static ServiceDescriptor,
+    method: &'static MethodDescriptor,
+    timeout: Option<Duration>,
+    pub(crate) metadata: Metadata,
+    pub(crate) wait_for_ready: bool,
+    begun: bool,
+    /// Set when the call is begun.
+    deadline: Option<Instant>,
+    phase: Phase,
+    /// Rings at the deadline while there is no session to watch it.
+    alarm: Option<Pin<Box<tokio::time::Sleep>>>,
+    retries_left: u32,
+    backoff: Option<Backoff>,
+}
+
+enum Phase {
+    Start,
+    Acquiring(Acquire),
+    Pausing(Pin<Box<tokio::time::Sleep>>),
+    Queued(Queued),
+}
+
+/// Waits for a place on a connection.
+struct Queued {
+    conn: Arc<Connection>,
+    ticket: Ticket,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.conn.with(|session| session.stop_waiting(ticket));
+        }
+    }
+}
+
+impl Opening {
+    pub(crate) fn new(
+        channel: Channel,
+        service: &'static ServiceDescriptor,
+        method: &'static MethodDescriptor,
+        timeout: Option<Duration>,
+    ) -> Self {
+        let retries_left = channel.shared().config.reconnect.max_attempts;
+        Self {
+            channel,
+            service,
+            method,
+            timeout,
+            metadata: Metadata::new(),
+            wait_for_ready: false,
+            begun: false,
+            deadline: None,
+            phase: Phase::Start,
+            alarm: None,
+            retries_left,
+            backoff: None,
+        }
+    }
+
+    pub(crate) const fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = Some(timeout);
+    }
+
+    /// Opens the call. Ready with the call in flight, or with why it could not be opened.
+    pub(crate) fn poll_open<P: Payload>(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: Option<&P>,
+    ) -> Poll<Result<Active, CallError>> {
+        let now = now();
+        if !std::mem::replace(&mut self.begun, true) {
+            self.deadline = self.timeout.and_then(|timeout| now.checked_add(timeout));
+            self.channel.shared().counters.calls.fetch_add(1, Ordering::Relaxed);
+        }
+        loop {
+            match &mut self.phase {
+                Phase::Start => match self.channel.shared().usable() {
+                    Some(conn) => self.phase = Phase::Queued(Queued { conn, ticket: None }),
+                    None => {
+                        let shared = Arc::clone(self.channel.shared());
+                        self.phase = Phase::Acquiring(Box::pin(shared.acquire(self.wait_for_ready)));
+                    }
+                },
+                Phase::Acquiring(acquire) => match acquire.as_mut().poll(cx) {
+                    Poll::Ready(Ok(conn)) => self.phase = Phase::Queued(Queued { conn, ticket: None }),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.error(error, false))),
+                    Poll::Pending => return self.poll_alarm(cx),
+                },
+                Phase::Pausing(pause) => match pause.as_mut().poll(cx) {
+                    Poll::Ready(()) => self.phase = Phase::Start,
+                    Poll::Pending => return self.poll_alarm(cx),
+                },
+                Phase::Queued(_) => match self.poll_queued(now, cx, payload) {
+                    Poll::Ready(Some(opened)) => return Poll::Ready(opened),
+                    Poll::Ready(None) => {}
+                    Poll::Pending => return self.poll_alarm(cx),
+                },
+            }
+        }
+    }
+
+    /// Tries to open the call on the connection. Ready with `None` to start over.
+    fn poll_queued<P: Payload>(
+        &mut self,
+        now: Instant,
+        cx: &Context<'_>,
+        payload: Option<&P>,
+    ) -> Poll<Option<Result<Active, CallError>>> {
+        let Phase::Queued(queued) = &mut self.phase else { return Poll::Ready(None) };
+        let open = OpenCall {
+            service: self.service,
+            method: self.method,
+            deadline: self.deadline,
+            metadata: &self.metadata,
+        };
+        let ticket = &mut queued.ticket;
+        let opened = queued.conn.with(|session| session.poll_open(now, cx, ticket, &open, payload));
+        let error = match ready!(opened) {
+            Ok(id) => {
+                let conn = Arc::clone(&queued.conn);
+                self.phase = Phase::Start;
+                return Poll::Ready(Some(Ok(Active { conn, id, method: self.method, ended: false })));
+            }
+            Err(OpenError::Unusable(fault)) => {
+                let error = queued.conn.error(&fault);
+                return Poll::Ready((!self.start_over()).then(|| Err(self.error(error, false))));
+            }
+            Err(OpenError::TooLarge(over)) => {
+                IpcError::TooLarge { size: over.size, max_size: over.max_size }
+            }
+            Err(OpenError::Metadata(over)) => IpcError::Encode(over),
+            Err(OpenError::SchemaMismatch(mismatch)) => mismatch.to_error(),
+        };
+        Poll::Ready(Some(Err(self.error(error, false))))
+    }
+
+    /// While no session watches the deadline, this does.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Result<Active, CallError>> {
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        let alarm =
+            self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        ready!(alarm.as_mut().poll(cx));
+        Poll::Ready(Err(self.error(IpcError::Timeout, false)))
+    }
+
+    /// Begins once more after a short pause, if tries are left.
+    fn start_over(&mut self) -> bool {
+        let Some(left) = self.retries_left.checked_sub(1) else { return false };
+        self.retries_left = left;
+        let shared = self.channel.shared();
+        let backoff = self.backoff.get_or_insert_with(|| Backoff::new(&shared.config.reconnect));
+        shared.counters.retries.fetch_add(1, Ordering::Relaxed);
+        self.phase = Phase::Pausing(Box::pin(tokio::time::sleep(backoff.next_pause())));
+        true
+    }
+
+    /// Whether a call with this outcome is begun once more.
+    pub(crate) fn retry(&mut self, outcome: &Outcome) -> bool {
+        let safe = match outcome {
+            Outcome::Failure { status, unrun: true } => {
+                matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
+            }
+            Outcome::Lost { fault, maybe_run } => {
+                !matches!(fault, Fault::Shutdown)
+                    && (!maybe_run || self.method.idempotency.allows_retry())
+            }
+            _ => false,
+        };
+        safe && self.start_over()
+    }
+
+    pub(crate) fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
+        let endpoint = Arc::clone(&self.channel.shared().endpoint);
+        CallError::new(kind, endpoint, self.method.path, maybe_run)
+    }
+}
+
+/// A call in flight. Dropping it cancels.
+pub(crate) struct Active {
+    pub(crate) conn: Arc<Connection>,
+    pub(crate) id: CallId,
+    method: &'static MethodDescriptor,
+    ended: bool,
+}
+
+impl Active {
+    pub(crate) fn poll_outcome(&mut self, cx: &Context<'_>) -> Poll<Outcome> {
+        let outcome = ready!(self.conn.session.lock().poll_outcome(self.id, cx));
+        self.ended = true;
+        Poll::Ready(outcome)
+    }
+
+    /// The response of a call that succeeded, or the error of one that did not.
+    pub(crate) fn result(&self, outcome: Outcome) -> Result<(Option<Bytes>, Metadata), CallError> {
+        let (kind, maybe_run) = match outcome {
+            Outcome::Success { payload, trailers } => {
+                return Ok((payload, Metadata::from_entries(trailers)));
+            }
+            Outcome::Failure { status, unrun } => (IpcError::Status(status), !unrun),
+            Outcome::DeadlineExceeded { maybe_run } => (IpcError::Timeout, maybe_run),
+            Outcome::Lost { fault, maybe_run } => (self.conn.error(&fault), maybe_run),
+        };
+        Err(self.error(kind, maybe_run))
+    }
+
+    pub(crate) fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
+        CallError::new(kind, Arc::clone(&self.conn.endpoint), self.method.path, maybe_run)
+    }
+
+    pub(crate) fn status(&self, status: Status) -> CallError {
+        self.error(IpcError::Status(status), true)
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.conn.with(|session| session.cancel(self.id));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a generated client is made of.
+//!
+//! **Invariant**: adds nothing to a call but which method it is.
+
+use std::time::Duration;
+
+use super::{
+    BidiStreamingCall, Channel, ClientStreamingCall, ServerStreamingCall, UnaryCall, open::Opening,
+};
+use crate::descriptor::ServiceDescriptor;
+
+/// A channel and the service that is called on it.
+#[derive(Debug, Clone)]
+pub struct Stub {
+    channel: Channel,
+    service: &'static ServiceDescriptor,
+}
+
+impl Stub {
+    /// Calls `service` over `channel`.
+    #[must_use]
+    pub fn new(channel: Channel, service: &'static ServiceDescriptor) -> Self {
+        channel.register(service);
+        Self { channel, service }
+    }
+
+    /// The channel.
+    #[must_use]
+    pub const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// A call of the unary method with index `method`.
+    ///
+    /// # Panics
+    /// As all four: if the service has no method with that index.
+    pub fn unary<Req, Rep>(&self, method: usize, request: Req) -> UnaryCall<Req, Rep> {
+        let timeout = self.channel.shared().session.read_timeout;
+        UnaryCall::new(self.opening(method, Some(timeout)), request)
+    }
+
+    /// A call of the server-streaming method with index `method`.
+    pub fn server_streaming<Req, Rep>(&self, method: usize, request: Req) -> ServerStreamingCall<Req, Rep> {
+        ServerStreamingCall::new(self.opening(method, None), request)
+    }
+
+    /// A call of the client-streaming method with index `method`.
+    pub fn client_streaming<Req, Rep>(&self, method: usize) -> ClientStreamingCall<Req, Rep> {
+        ClientStreamingCall::new(self.opening(method, None))
+    }
+
+    /// A call of the bidirectional method with index `method`.
+    pub fn bidi_streaming<Req, Rep>(&self, method: usize) -> BidiStreamingCall<Req, Rep> {
+        BidiStreamingCall::new(self.opening(method, None))
+    }
+
+    fn opening(&self, method: usize, timeout: Option<Duration>) -> Opening {
+        Opening::new(self.channel.clone(), self.service, &self.service.methods[method], timeout)
+    }
+}

@@ -1,0 +1,203 @@
+//! The steps that the drivers of both sides share: read, flush, sleep.
+//!
+//! **Invariant**: moves bytes and decides nothing; never waits while it holds a lock.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+
+use crate::{
+    session::{ClientSession, ServerSession, Transmit, Written},
+    transport::Link,
+    wire::{Crc32Variant, FrameDecoder, FrameError},
+};
+
+/// Room that a read is offered at least.
+const READ_BYTES: usize = 16 << 10;
+
+/// Room that a frame's announced length may claim before as many bytes have come.
+const UNPROVEN_BYTES: usize = 64 << 10;
+
+/// Pieces that one write takes.
+const WRITE_PIECES: usize = 16;
+
+/// Reads of one turn, after which other tasks have theirs.
+pub(crate) const READS_PER_TURN: usize = 16;
+
+/// The present, on the runtime's clock, so that paused time pauses everything.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Bytes that came and are not a whole frame yet.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    buffer: BytesMut,
+    pub(crate) decoder: FrameDecoder,
+    /// The largest frame that came whole on this connection: room for that much is given at once.
+    proven: usize,
+}
+
+/// What a read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Bytes,
+    Blocked,
+    Eof,
+}
+
+impl Inlet {
+    pub(crate) fn new(max_frame_bytes: usize, crc: Crc32Variant) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            decoder: FrameDecoder::new(max_frame_bytes, crc),
+            proven: UNPROVEN_BYTES,
+        }
+    }
+
+    /// Reads once. Room grows with the bytes that came, not with the length that was claimed.
+    pub(crate) fn read(&mut self, link: &Link) -> io::Result<Read> {
+        let missing = self.decoder.missing(&self.buffer);
+        let spare = self.buffer.capacity() - self.buffer.len();
+        if spare < missing.min(READ_BYTES / 4) {
+            let room = missing.min(self.buffer.len().max(self.proven));
+            self.buffer.reserve(room.max(READ_BYTES));
+        }
+        match link.try_read(&mut self.buffer) {
+            Ok(0) => Ok(Read::Eof),
+            Ok(_) => Ok(Read::Bytes),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Blocked),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Read::Bytes),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let frame = self.decoder.decode(&mut self.buffer)?;
+        if let Some(frame) = &frame {
+            self.proven = self.proven.max(frame.len());
+        }
+        Ok(frame)
+    }
+
+    /// Whether a frame has begun and is not whole.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+}
+
+/// What a session hands to the writer.
+pub(crate) trait Outgoing {
+    fn transmit(&mut self, transmit: &mut Transmit);
+    fn written(&mut self, written: Written);
+    fn blocked(&mut self, now: Instant);
+    fn has_more(&self) -> bool;
+}
+
+macro_rules! outgoing {
+    () => {
+        fn transmit(&mut self, transmit: &mut Transmit) {
+            self.poll_transmit(transmit);
+        }
+        fn written(&mut self, written: Written) {
+            self.handle_written(written);
+        }
+        fn blocked(&mut self, now: Instant) {
+            self.handle_blocked(now);
+        }
+        fn has_more(&self) -> bool {
+            self.wants_write()
+        }
+    };
+}
+
+impl Outgoing for ClientSession {
+    outgoing!();
+}
+
+impl<A> Outgoing for ServerSession<A> {
+    outgoing!();
+}
+
+/// How a flush ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// All is written.
+    Done,
+    /// The socket is full.
+    Blocked,
+    /// Somebody else is writing, and will look again before it stops.
+    Busy,
+}
+
+/// Writes what the session has, until it has no more or the socket is full.
+pub(crate) fn flush<S: Outgoing>(
+    link: &Link,
+    session: &Mutex<S>,
+    writer: &Mutex<Transmit>,
+) -> io::Result<Flush> {
+    loop {
+        let Some(mut transmit) = writer.try_lock() else { return Ok(Flush::Busy) };
+        session.lock().transmit(&mut transmit);
+        while !transmit.is_empty() {
+            let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
+            let filled = transmit.slices(&mut slices);
+            let wrote = link.try_write_vectored(slices.get(..filled).unwrap_or_default());
+            match wrote {
+                Ok(count) => {
+                    let written = transmit.advance(count);
+                    let mut session = session.lock();
+                    session.written(written);
+                    session.transmit(&mut transmit);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    session.lock().blocked(now());
+                    return Ok(Flush::Blocked);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        drop(transmit);
+        // Whoever queued meanwhile found the writer busy and relies on this look.
+        if !session.lock().has_more() {
+            return Ok(Flush::Done);
+        }
+    }
+}
+
+/// One timer that is moved only when it has to ring earlier.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    armed: Option<Instant>,
+}
+
+impl Alarm {
+    pub(crate) fn new() -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep_until(tokio::time::Instant::now())), armed: None }
+    }
+
+    /// Whether `until` has come; if not, the task is woken then at the latest.
+    pub(crate) fn poll_due(&mut self, until: Option<Instant>, cx: &mut Context<'_>) -> bool {
+        let Some(until) = until else { return false };
+        loop {
+            if self.armed.is_none_or(|armed| armed > until) {
+                self.sleep.as_mut().reset(until.into());
+                self.armed = Some(until);
+            }
+            match self.sleep.as_mut().poll(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(()) if self.armed.take().is_some_and(|armed| armed >= until) => return true,
+                Poll::Ready(()) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One connection of a server: what its driver, its handlers and the server itself share.
+//!
+//! **Invariant**: tasks are woken and stopped after the session's lock is released, never under it.
+
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use atomic_waker::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use super::{ServerCore, stats::Gauge};
+use crate::{
+    session::{Fault, ServerSession, Transmit},
+    transport::{Link, Peer},
+};
+
+/// Shared by all who work on one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: u64,
+    pub(crate) link: Link,
+    pub(crate) core: Arc<ServerCore>,
+    pub(crate) session: Mutex<ServerSession<AbortHandle>>,
+    pub(crate) writer: Mutex<Transmit>,
+    pub(crate) driver: AtomicWaker,
+    /// The driver is at work and will flush before it sleeps.
+    driver_awake: AtomicBool,
+    _counted: Gauge,
+}
+
+impl Connection {
+    pub(crate) fn new(id: u64, link: Link, core: Arc<ServerCore>, now: Instant) -> Self {
+        let session = ServerSession::new(core.session.clone(), Arc::clone(&core.registry), now);
+        Self {
+            id,
+            link,
+            session: Mutex::new(session),
+            writer: Mutex::new(Transmit::default()),
+            driver: AtomicWaker::new(),
+            driver_awake: AtomicBool::new(false),
+            _counted: core.counters.connections.enter(),
+            core,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        self.link.peer()
+    }
+
+    /// Works on the session, then wakes and stops whom that concerns, and has the driver write.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut ServerSession<AbortHandle>) -> R) -> R {
+        let mut effects = Effects::default();
+        let (result, writes) = {
+            let mut session = self.session.lock();
+            let result = work(&mut session);
+            session.take_effects(&mut effects.wakers, &mut effects.aborts);
+            (result, session.wants_write() || session.fault().is_some())
+        };
+        effects.run();
+        if writes {
+            self.wake_driver();
+        }
+        result
+    }
+
+    /// Has the driver look at the connection. What it would see anyway costs nothing: work that was
+    /// queued under the session's lock before the driver's last flush is in that flush.
+    pub(crate) fn wake_driver(&self) {
+        if !self.driver_awake.load(Ordering::Relaxed) {
+            self.driver.wake();
+        }
+    }
+
+    pub(crate) fn set_driver_awake(&self, awake: bool) {
+        self.driver_awake.store(awake, Ordering::Relaxed);
+    }
+
+    /// Tells the client that the server leaves.
+    pub(crate) fn drain(&self) {
+        self.with(ServerSession::drain);
+        self.driver.wake();
+    }
+
+    /// Ends the connection now and returns how many calls were not answered.
+    pub(crate) fn abort(&self) -> usize {
+        let open = self.with(|session| {
+            let open = session.calls_open();
+            session.handle_fault(Fault::Shutdown);
+            open
+        });
+        self.driver.wake();
+        open
+    }
+}
+
+/// Tasks to wake and handlers to stop, once no lock is held.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) aborts: Vec<AbortHandle>,
+}
+
+impl Effects {
+    pub(crate) fn run(&mut self) {
+        for abort in mem::take(&mut self.aborts) {
+            abort.abort();
+        }
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+}

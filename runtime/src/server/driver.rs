@@ -1,0 +1,229 @@
+//! The task of one connection: reads frames, starts handlers, writes what they answer.
+//!
+//! Each handler is polled once right here, and moved to a task of its own only if it has to wait.
+//!
+//! **Invariant**: never waits for a handler. What is decided is decided by the session.
+
+use std::{
+    future::Future,
+    io, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use super::{
+    call::{HandlerSlot, ServerCall},
+    connection::{Connection, Effects},
+};
+use crate::{
+    driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now},
+    session::{Fault, Incoming, StartCall},
+    wire::MAX_HELLO_BYTES,
+};
+
+/// Drives one connection to its end.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    conn: Arc<Connection>,
+    inlet: Inlet,
+    /// One per method of each service, so that its room is used again by the next call.
+    slots: Vec<Vec<HandlerSlot>>,
+    alarm: Alarm,
+    effects: Effects,
+    starts: Vec<StartCall>,
+    greeted: bool,
+    write_failed: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(conn: Arc<Connection>) -> Self {
+        let config = &conn.core.session;
+        let hello = MAX_HELLO_BYTES.min(config.max_frame_bytes);
+        Self {
+            inlet: Inlet::new(hello, config.crc),
+            slots: Vec::new(),
+            alarm: Alarm::new(),
+            effects: Effects::default(),
+            starts: Vec::new(),
+            greeted: false,
+            write_failed: false,
+            conn,
+        }
+    }
+
+    /// Reads and handles what is there, a bounded number of times.
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        for _ in 0..READS_PER_TURN {
+            match self.inlet.read(&self.conn.link) {
+                Ok(Read::Bytes) => self.handle_frames(now)?,
+                Ok(Read::Eof) => return Err(Fault::Closed),
+                Ok(Read::Blocked) => match self.conn.link.poll_read_ready(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Err(Fault::Closed),
+                    Poll::Pending => return Ok(()),
+                },
+                Err(_) => return Err(Fault::Closed),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Hands all whole frames to the session under one lock, then starts the calls among them.
+    fn handle_frames(&mut self, now: Instant) -> Result<(), Fault> {
+        let conn = Arc::clone(&self.conn);
+        let taken = {
+            let mut session = conn.session.lock();
+            let taken = self.take_frames(now, &mut session);
+            session.take_effects(&mut self.effects.wakers, &mut self.effects.aborts);
+            taken
+        };
+        self.effects.run();
+        let mut starts = mem::take(&mut self.starts);
+        for start in starts.drain(..) {
+            if taken.is_ok() {
+                self.start(start);
+            }
+        }
+        self.starts = starts;
+        taken
+    }
+
+    fn take_frames(
+        &mut self,
+        now: Instant,
+        session: &mut crate::session::ServerSession<tokio::task::AbortHandle>,
+    ) -> Result<(), Fault> {
+        let mut completed = false;
+        loop {
+            match self.inlet.next_frame() {
+                Ok(Some(frame)) => {
+                    completed = true;
+                    if let Incoming::Start(start) = session.handle_frame(now, frame)? {
+                        self.starts.push(start);
+                    }
+                    if !mem::replace(&mut self.greeted, true) {
+                        let limit = self.conn.core.session.max_frame_bytes;
+                        self.inlet.decoder.set_max_frame_bytes(limit);
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    session.handle_fault(Fault::Frame(error));
+                    return Err(Fault::Frame(error));
+                }
+            }
+        }
+        session.handle_received(now, completed, self.inlet.is_partial());
+        Ok(())
+    }
+
+    /// Starts a handler: polls it here once, and gives it a task of its own if it has to wait.
+    fn start(&mut self, start: StartCall) {
+        let core = Arc::clone(&self.conn.core);
+        let Some(service) = core.services.get(start.index.service) else { return };
+        if self.slots.is_empty() {
+            self.slots.resize_with(core.services.len(), Vec::new);
+        }
+        let Some(slots) = self.slots.get_mut(start.index.service) else { return };
+        if slots.is_empty() {
+            slots.resize_with(service.descriptor().methods.len(), HandlerSlot::default);
+        }
+        let (index, id) = (start.index, start.call);
+        let Some(slot) = slots.get_mut(index.method) else { return };
+        let call = ServerCall::new(Arc::clone(&self.conn), start);
+        service.dispatch(index.method, call, slot);
+        if let Some(handler) = slot.poll_once() {
+            let abort = tokio::spawn(handler).abort_handle();
+            if let Err(abort) = self.conn.session.lock().set_abort(id, abort) {
+                abort.abort();
+            }
+        }
+    }
+
+    /// Writes what the session has.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.write_failed {
+            return Ok(());
+        }
+        let conn = &self.conn;
+        while flush(&conn.link, &conn.session, &conn.writer)? == Flush::Blocked {
+            match conn.link.poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => break,
+            }
+        }
+        let mut session = conn.session.lock();
+        session.take_effects(&mut self.effects.wakers, &mut self.effects.aborts);
+        drop(session);
+        self.effects.run();
+        Ok(())
+    }
+
+    fn check_time(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let mut until = self.conn.session.lock().poll_timeout();
+        while self.alarm.poll_due(until, cx) {
+            let conn = Arc::clone(&self.conn);
+            conn.with(|session| session.handle_timeout(now.max(crate::driver::now())));
+            until = conn.session.lock().poll_timeout();
+        }
+    }
+
+    /// One turn. `Err` when the connection is over.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        let conn = Arc::clone(&self.conn);
+        conn.driver.register(cx.waker());
+        conn.set_driver_awake(true);
+        let now = now();
+        let read = self.read(now, cx);
+        self.check_time(now, cx);
+        conn.set_driver_awake(false);
+        if self.write(cx).is_err() {
+            // What the peer said before it stopped reading has been read above.
+            self.write_failed = true;
+            return Err(Fault::Closed);
+        }
+        read?;
+        let mut session = conn.session.lock();
+        if session.is_drained() {
+            session.handle_fault(Fault::Shutdown);
+        }
+        session.fault().map_or(Ok(()), |fault| Err(fault.clone()))
+    }
+
+    /// The connection is over: what can be said at once is said, handlers are stopped.
+    fn close(&mut self, fault: Fault, cx: &mut Context<'_>) {
+        let conn = Arc::clone(&self.conn);
+        if !matches!(fault, Fault::Closed | Fault::Shutdown) {
+            tracing::debug!(connection = conn.id, uid = conn.peer().uid, %fault, "a connection ended");
+        }
+        conn.with(|session| session.handle_fault(fault));
+        let _ = self.write(cx);
+        conn.link.shutdown();
+        conn.core.forget(conn.id);
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.turn(cx) {
+            Ok(()) => Poll::Pending,
+            Err(fault) => {
+                self.close(fault, cx);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // A driver that is dropped in mid-flight (its runtime ends) leaves no handler behind.
+        self.conn.with(|session| session.handle_fault(Fault::Shutdown));
+        self.conn.core.forget(self.conn.id);
+    }
+}

@@ -1,0 +1,89 @@
+//! A request stream, as a handler reads it.
+//!
+//! **Invariant**: the client may send more only as the handler takes what came.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use prost::Message;
+
+use super::connection::Connection;
+use crate::{
+    session::{CallId, cost},
+    status::Status,
+};
+
+/// The messages that the client of a client-streaming or bidirectional call sends.
+///
+/// Ends with `None` when the client half-closes.
+pub struct Inbound<M> {
+    conn: Arc<Connection>,
+    call: CallId,
+    batch: VecDeque<Bytes>,
+    consumed: i64,
+    ended: bool,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<M: Message + Default> Inbound<M> {
+    pub(crate) const fn new(conn: Arc<Connection>, call: CallId) -> Self {
+        let batch = VecDeque::new();
+        Self { conn, call, batch, consumed: 0, ended: false, message: PhantomData }
+    }
+
+    /// The next message, or `None` at the end.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT if the message does not decode.
+    pub async fn message(&mut self) -> Result<Option<M>, Status> {
+        poll_fn(|cx| self.poll_message(cx)).await.transpose()
+    }
+
+    fn poll_message(&mut self, cx: &Context<'_>) -> Poll<Option<Result<M, Status>>> {
+        if self.batch.is_empty() && !self.ended {
+            let consumed = std::mem::take(&mut self.consumed);
+            let (conn, call, batch) = (&self.conn, self.call, &mut self.batch);
+            let more = conn.with(|session| session.poll_messages(call, consumed, batch, cx));
+            self.ended = !std::task::ready!(more);
+        }
+        Poll::Ready(self.batch.pop_front().map(|payload| {
+            self.consumed += cost(payload.len());
+            self.report();
+            M::decode(payload).map_err(Status::from)
+        }))
+    }
+
+    /// Tells the session of what was consumed, when it may be enough for a grant.
+    fn report(&mut self) {
+        let quarter = i64::from(self.conn.core.session.stream_credit / 4);
+        if self.consumed >= quarter && !self.batch.is_empty() {
+            let (call, consumed) = (self.call, std::mem::take(&mut self.consumed));
+            self.conn.with(|session| session.consume(call, consumed));
+        }
+    }
+}
+
+impl<M: Message + Default> Stream for Inbound<M> {
+    type Item = Result<M, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_message(cx)
+    }
+}
+
+impl<M> Unpin for Inbound<M> {}
+
+impl<M> fmt::Debug for Inbound<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound").field("call", &self.call).finish_non_exhaustive()
+    }
+}

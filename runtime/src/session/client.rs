@@ -1,0 +1,491 @@
+//! The client's side of a connection: its calls, from CALL to outcome.
+//!
+//! **Invariant**: each call has exactly one outcome, and `maybe_run` is `false` only where it is
+//! proven that no handler saw the call.
+
+mod calls;
+mod frames;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use self::calls::Call;
+use super::{
+    CallId, Fault, IdHasher, OpenError, Outcome, SchemaPolicy, SessionConfig, negotiate,
+    outbox::{Outbox, Transmit, Written},
+    vitals::{Due, Vitals},
+    waiting::{Ticket, WaitList},
+};
+use crate::{
+    descriptor::{MethodDescriptor, ServiceDescriptor},
+    metadata::Metadata,
+    status::Status,
+    wire::{Encoded, Head, Hello, Kind, MAX_PIPELINED_BYTES, Payload, Verdict},
+};
+
+/// One connection, seen from the client.
+#[derive(Debug)]
+pub struct ClientSession {
+    config: SessionConfig,
+    policy: SchemaPolicy,
+    outbox: Outbox,
+    vitals: Vitals,
+    server: Option<Hello>,
+    verdicts: Vec<(&'static str, Verdict)>,
+    calls: HashMap<CallId, Call, IdHasher>,
+    /// Calls without an outcome.
+    open: usize,
+    last_id: CallId,
+    pipelined: usize,
+    /// Who waits for the HELLO, a free slot or room to pipeline.
+    waiting: WaitList,
+    pings: VecDeque<Ping>,
+    pings_sent: u64,
+    going_away: Option<Fault>,
+    closed: Option<Fault>,
+    next_deadline: Option<Instant>,
+    unknown_kinds: u64,
+    wakers: Vec<Waker>,
+}
+
+#[derive(Debug)]
+struct Ping {
+    number: u64,
+    sent: Instant,
+    answered: Option<Duration>,
+    waker: Option<Waker>,
+}
+
+/// What is known of a call when it is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenCall<'a> {
+    /// The service that the method belongs to.
+    pub service: &'static ServiceDescriptor,
+    /// The method.
+    pub method: &'static MethodDescriptor,
+    /// When the call has to be over.
+    pub deadline: Option<Instant>,
+    /// Request metadata.
+    pub metadata: &'a Metadata,
+}
+
+impl ClientSession {
+    /// A session that begins now: the HELLO, naming `services`, is queued.
+    #[must_use]
+    pub fn new(
+        config: SessionConfig,
+        policy: SchemaPolicy,
+        services: &[&'static ServiceDescriptor],
+        now: Instant,
+    ) -> Self {
+        // Until the server's HELLO is in, a frame has to fit what may be pipelined.
+        let mut outbox = Outbox::new(config.crc, MAX_PIPELINED_BYTES);
+        let mut hello = negotiate::hello(&config);
+        hello.services.extend(services.iter().map(|service| {
+            let mut offer = negotiate::offer(service);
+            offer.require = policy == SchemaPolicy::Require;
+            offer
+        }));
+        outbox.push_control(&Head { kind: Kind::Hello, hello: Some(&hello), ..Head::default() });
+        let pipelined = outbox.queued();
+        let vitals =
+            Vitals::new(now, config.handshake_timeout, config.read_timeout, config.write_timeout);
+        Self {
+            policy,
+            outbox,
+            vitals,
+            server: None,
+            verdicts: Vec::new(),
+            calls: HashMap::default(),
+            open: 0,
+            last_id: 0,
+            pipelined,
+            waiting: WaitList::default(),
+            pings: VecDeque::new(),
+            pings_sent: 0,
+            going_away: None,
+            closed: None,
+            next_deadline: None,
+            unknown_kinds: 0,
+            wakers: Vec::new(),
+            config,
+        }
+    }
+
+    /// The server's HELLO, once it is in.
+    #[must_use]
+    pub const fn server_hello(&self) -> Option<&Hello> {
+        self.server.as_ref()
+    }
+
+    /// Why the connection is over, once it is.
+    #[must_use]
+    pub const fn fault(&self) -> Option<&Fault> {
+        self.closed.as_ref()
+    }
+
+    /// Whether a new call may be opened, now or after a wait.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        self.closed.is_none() && self.going_away.is_none()
+    }
+
+    /// Calls without an outcome.
+    #[must_use]
+    pub const fn calls_open(&self) -> usize {
+        self.open
+    }
+
+    /// Frames of a kind that this version does not know.
+    #[must_use]
+    pub const fn unknown_kinds(&self) -> u64 {
+        self.unknown_kinds
+    }
+
+    /// Ready when the server's HELLO is in, or the connection is over.
+    ///
+    /// # Errors
+    /// Why the connection is over.
+    pub fn poll_handshake(
+        &mut self,
+        ticket: &mut Ticket,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        if let Some(fault) = &self.closed {
+            return Poll::Ready(Err(fault.clone()));
+        }
+        if self.server.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        self.waiting.wait(ticket, cx);
+        Poll::Pending
+    }
+
+    /// The holder of a ticket stops waiting.
+    pub fn stop_waiting(&mut self, ticket: u64) {
+        self.wakers.extend(self.waiting.leave(ticket));
+    }
+
+    /// Opens a call: queues its CALL with `payload`. Pending while the server's HELLO, or a free
+    /// slot, has to be waited for; `ticket` then keeps the caller's place.
+    ///
+    /// # Errors
+    /// An [`OpenError`]; nothing was queued.
+    pub fn poll_open<P: Payload>(
+        &mut self,
+        now: Instant,
+        cx: &Context<'_>,
+        ticket: &mut Ticket,
+        call: &OpenCall<'_>,
+        payload: Option<&P>,
+    ) -> Poll<Result<CallId, OpenError>> {
+        if let Some(fault) = self.closed.as_ref().or(self.going_away.as_ref()) {
+            return Poll::Ready(Err(OpenError::Unusable(fault.clone())));
+        }
+        self.config.check_metadata(call.metadata).map_err(OpenError::Metadata)?;
+        self.check_schema(call.service)?;
+        let streams = call.method.kind.client_streams();
+        let head = Head {
+            kind: Kind::Call,
+            call: Some(self.last_id + 1),
+            method: call.method.ordinal,
+            timeout_us: call.deadline.map(|deadline| micros(deadline, now)),
+            last: !streams,
+            metadata: call.metadata.entries(),
+            ..Head::default()
+        };
+        if !self.has_room(&head, payload.map(Payload::payload_len)) {
+            self.waiting.wait(ticket, cx);
+            return Poll::Pending;
+        }
+        let before = self.outbox.queued();
+        let mark = self.outbox.push(&head, payload).map_err(OpenError::TooLarge)?;
+        self.pipelined += self.outbox.queued() - before;
+        self.waiting.served(ticket);
+        self.last_id += 1;
+        self.insert_call(now, call, mark);
+        Poll::Ready(Ok(self.last_id))
+    }
+
+    /// The outcome of a call, once; after it the call is forgotten. Messages of a stream that came
+    /// before it should be taken first.
+    pub fn poll_outcome(&mut self, call: CallId, cx: &Context<'_>) -> Poll<Outcome> {
+        let Some(entry) = self.calls.get_mut(&call) else {
+            return Poll::Ready(Outcome::Lost { fault: Fault::Closed, maybe_run: true });
+        };
+        if let Some(outcome) = entry.outcome.take() {
+            self.calls.remove(&call);
+            return Poll::Ready(outcome);
+        }
+        store_waker(&mut entry.waker, cx);
+        Poll::Pending
+    }
+
+    /// Moves the messages of a response stream that came to `batch`. `consumed` is the credit cost of
+    /// messages that the application took since the last time. Ready with `false` when the stream is
+    /// at its end and [`Self::poll_outcome`] has the rest.
+    pub fn poll_messages(
+        &mut self,
+        call: CallId,
+        consumed: i64,
+        batch: &mut VecDeque<Bytes>,
+        cx: &Context<'_>,
+    ) -> Poll<bool> {
+        self.consume(call, consumed);
+        let Some(entry) = self.calls.get_mut(&call) else { return Poll::Ready(false) };
+        if let Some(receiver) = &mut entry.receiver {
+            receiver.take(batch);
+        }
+        if !batch.is_empty() {
+            return Poll::Ready(true);
+        }
+        if entry.outcome.is_some() {
+            return Poll::Ready(false);
+        }
+        store_waker(&mut entry.waker, cx);
+        Poll::Pending
+    }
+
+    /// Counts messages of a stream as taken by the application, which lets the server send more.
+    pub fn consume(&mut self, call: CallId, consumed: i64) {
+        let receiver = self.calls.get_mut(&call).and_then(|entry| entry.receiver.as_mut());
+        if let Some(credit) = receiver.and_then(|receiver| receiver.consume(consumed)) {
+            let head = Head { kind: Kind::Credit, call: Some(call), credit, ..Head::default() };
+            self.outbox.push_control(&head);
+        }
+    }
+
+    /// Ready with `true` when a message may be sent on a request stream, with `false` when the call
+    /// takes no more.
+    pub fn poll_send(&mut self, call: CallId, cx: &Context<'_>) -> Poll<bool> {
+        let ended = self.calls.get(&call).is_none_or(|entry| entry.outcome.is_some());
+        if ended { Poll::Ready(false) } else { self.outbox.poll_lane(call, cx) }
+    }
+
+    /// Queues a message of a request stream; `last` half-closes it.
+    ///
+    /// # Errors
+    /// If the message does not fit a frame that the server takes; the call goes on.
+    pub fn send<P: Payload>(
+        &mut self,
+        call: CallId,
+        payload: Option<&P>,
+        last: bool,
+    ) -> Result<(), crate::wire::Oversize> {
+        let head = Head { kind: Kind::Message, call: Some(call), last, ..Head::default() };
+        self.outbox.push_lane(call, &head, payload)?;
+        if last {
+            self.outbox.finish_lane(call);
+        }
+        Ok(())
+    }
+
+    /// The caller lost interest: the server is told, and the call is forgotten.
+    pub fn cancel(&mut self, call: CallId) {
+        if let Some(entry) = self.calls.remove(&call)
+            && entry.outcome.is_none()
+        {
+            self.abandon(call);
+        }
+    }
+
+    /// Queues a PING and returns its number.
+    pub fn ping(&mut self, now: Instant) -> u64 {
+        self.pings_sent += 1;
+        let number = self.pings_sent;
+        self.pings.push_back(Ping { number, sent: now, answered: None, waker: None });
+        self.outbox.push_echo(Kind::Ping, &Encoded(Bytes::copy_from_slice(&number.to_le_bytes())));
+        number
+    }
+
+    /// The round-trip time of a PING, once.
+    ///
+    /// # Errors
+    /// Why the connection is over.
+    pub fn poll_pong(&mut self, number: u64, cx: &Context<'_>) -> Poll<Result<Duration, Fault>> {
+        let Some(at) = self.pings.iter().position(|ping| ping.number == number) else {
+            return Poll::Ready(Err(self.closed.clone().unwrap_or(Fault::Closed)));
+        };
+        if let Some(time) = self.pings[at].answered {
+            self.pings.remove(at);
+            return Poll::Ready(Ok(time));
+        }
+        self.pings[at].waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The caller of [`Self::ping`] lost interest.
+    pub fn forget_ping(&mut self, number: u64) {
+        self.pings.retain(|ping| ping.number != number);
+    }
+
+    /// This side closes: it opens no more calls; those open may finish.
+    pub fn shutdown(&mut self) {
+        if self.is_usable() {
+            self.outbox.push_control(&Head { kind: Kind::Goaway, ..Head::default() });
+            self.going_away = Some(Fault::Shutdown);
+            self.wake_waiting();
+        }
+    }
+
+    /// Bytes came: how many frames they completed was handled already, `partial` tells whether more
+    /// of one is to come.
+    pub fn handle_received(&mut self, now: Instant, completed: bool, partial: bool) {
+        self.vitals.received(now, completed, partial);
+    }
+
+    /// The socket took nothing although something waits.
+    pub fn handle_blocked(&mut self, now: Instant) {
+        self.vitals.blocked(now);
+    }
+
+    /// Hands what is to be written next to the driver, after what `transmit` holds already.
+    pub fn poll_transmit(&mut self, transmit: &mut Transmit) {
+        self.outbox.transmit(transmit, &mut self.wakers);
+    }
+
+    /// Whether [`Self::poll_transmit`] has something to hand out.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        self.outbox.has_queued()
+    }
+
+    /// Whether what is queued had better leave at once: a single call that nothing else can travel
+    /// with.
+    #[must_use]
+    pub fn wants_prompt_write(&self) -> bool {
+        self.open <= 1 && self.outbox.is_all_urgent()
+    }
+
+    /// Whether all that was queued has been written.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// The socket took something of what [`Self::poll_transmit`] handed out.
+    pub fn handle_written(&mut self, written: Written) {
+        self.outbox.written(written);
+        self.vitals.wrote();
+    }
+
+    /// When [`Self::handle_timeout`] is to be called at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.closed.is_some() {
+            return None;
+        }
+        let vitals = self.vitals.next(self.open > 0);
+        [self.next_deadline, vitals].into_iter().flatten().min()
+    }
+
+    /// Time has passed: calls whose deadline is over end, and the connection is judged.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.next_deadline.is_some_and(|deadline| now >= deadline) {
+            self.expire_calls(now);
+        }
+        match self.vitals.check(now, self.open > 0) {
+            Due::Nothing => {}
+            Due::Ping => self.outbox.push_echo(Kind::Ping, &Encoded(Bytes::new())),
+            Due::Fault(fault) => self.handle_fault(fault),
+        }
+    }
+
+    /// The connection is over: every call without an outcome gets one. The first fault counts.
+    pub fn handle_fault(&mut self, fault: Fault) {
+        if self.closed.is_some() {
+            return;
+        }
+        if let Some(code) = fault.goaway_code() {
+            let reason = fault.to_string();
+            let head = Head { kind: Kind::Goaway, code: code as u32, reason: &reason, ..Head::default() };
+            self.outbox.push_control(&head);
+        }
+        // A server that refuses the connection says so in place of its HELLO, and has run nothing.
+        let refused = self.server.is_none() && matches!(fault, Fault::GoAway { .. });
+        self.fail_calls(&fault, !refused);
+        self.wakers.extend(self.outbox.drop_all_lanes());
+        self.wakers.extend(self.pings.drain(..).filter_map(|ping| ping.waker));
+        self.closed = Some(fault);
+        self.wake_waiting();
+    }
+
+    /// Moves the wakers of all tasks that have something to do since the last time to `wakers`.
+    pub fn take_wakers(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.append(&mut self.wakers);
+    }
+
+    fn wake_waiting(&mut self) {
+        self.wakers.extend(self.waiting.wake_all());
+    }
+
+    fn has_room(&self, head: &Head<'_>, payload: Option<usize>) -> bool {
+        match &self.server {
+            Some(server) => self.open < server.max_calls as usize,
+            None => {
+                let frame = crate::wire::HEADER_LEN + head.encoded_len(payload);
+                self.pipelined + frame <= MAX_PIPELINED_BYTES
+                    && self.open < self.config.max_calls as usize
+            }
+        }
+    }
+
+    /// Settles whether calls to `service` may be made, from the server's HELLO.
+    fn check_schema(&mut self, service: &'static ServiceDescriptor) -> Result<(), OpenError> {
+        let Some(server) = &self.server else { return Ok(()) };
+        let known = self.verdicts.iter().find(|(name, _)| *name == service.name);
+        let verdict = match known {
+            Some((_, verdict)) => *verdict,
+            None => {
+                let remote = server.services.iter().find(|offer| offer.name == service.name);
+                let verdict = remote.map_or(Verdict::Absent, |r| negotiate::verdict(service, r));
+                if verdict == Verdict::Unknown && self.policy == SchemaPolicy::Warn {
+                    tracing::warn!(service = service.name, "the server's schema differs");
+                }
+                self.verdicts.push((service.name, verdict));
+                verdict
+            }
+        };
+        if verdict != Verdict::Unknown || self.policy != SchemaPolicy::Require {
+            return Ok(());
+        }
+        let remote = server.services.iter().find(|offer| offer.name == service.name);
+        match remote {
+            Some(remote) => Err(OpenError::SchemaMismatch(negotiate::mismatch(service, remote))),
+            None => Ok(()),
+        }
+    }
+
+    /// A call ended by this side before the server ended it.
+    fn abandon(&mut self, call: CallId) {
+        self.open -= 1;
+        self.wakers.extend(self.outbox.drop_lane(call));
+        if self.closed.is_none() {
+            self.cancel_on_wire(call);
+        }
+        self.wakers.extend(self.waiting.wake_one());
+    }
+}
+
+/// Time left until `deadline`, in microseconds, rounded up so that a call is not cut short.
+fn micros(deadline: Instant, now: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(now).as_nanos().div_ceil(1000);
+    u64::try_from(left).unwrap_or(u64::MAX)
+}
+
+fn store_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+/// The status of a call that the server ended against the rules of its kind.
+fn broken_reply(reason: &str) -> Outcome {
+    Outcome::Failure { status: Status::internal(reason), unrun: false }
+}

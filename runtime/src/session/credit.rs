@@ -1,0 +1,145 @@
+//! Byte credit of one direction of one stream, for the side that receives it, with the messages that
+//! came and were not taken yet.
+//!
+//! **Invariant**: the bytes held never exceed the window by more than one message: the sender may
+//! overdraw once, and only while its credit is above zero.
+
+use std::{collections::VecDeque, task::Waker};
+
+use bytes::Bytes;
+
+use crate::wire::MESSAGE_OVERHEAD;
+
+/// What a stream message of `len` payload bytes costs.
+pub(crate) fn cost(len: usize) -> i64 {
+    i64::try_from(len.saturating_add(MESSAGE_OVERHEAD)).unwrap_or(i64::MAX)
+}
+
+/// The receiving end of a stream.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    queue: VecDeque<Bytes>,
+    /// Credit that the sender has left, as far as this side knows.
+    available: i64,
+    window: u32,
+    /// Consumed since the last grant.
+    consumed: i64,
+    /// The sender has said that nothing more follows.
+    last: bool,
+    pub(crate) waker: Option<Waker>,
+}
+
+/// The peer sent past its credit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Overdrawn;
+
+impl Receiver {
+    pub(crate) const fn new(window: u32) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            available: window as i64,
+            window,
+            consumed: 0,
+            last: false,
+            waker: None,
+        }
+    }
+
+    /// A message that cost nothing, because it came inside the CALL.
+    pub(crate) fn push_free(&mut self, payload: Bytes) {
+        self.consumed = self.consumed.saturating_sub(cost(payload.len()));
+        self.queue.push_back(payload);
+    }
+
+    pub(crate) fn push(&mut self, payload: Bytes) -> Result<(), Overdrawn> {
+        if self.available <= 0 {
+            return Err(Overdrawn);
+        }
+        self.available = self.available.saturating_sub(cost(payload.len()));
+        self.queue.push_back(payload);
+        Ok(())
+    }
+
+    pub(crate) const fn finish(&mut self) {
+        self.last = true;
+    }
+
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.last
+    }
+
+    /// Whether a message, or the end, is there to be taken.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.last || !self.queue.is_empty()
+    }
+
+    /// Moves all messages that came to `batch`; they count as consumed once [`Self::consume`] says so.
+    pub(crate) fn take(&mut self, batch: &mut VecDeque<Bytes>) {
+        if batch.is_empty() {
+            std::mem::swap(batch, &mut self.queue);
+        } else {
+            batch.append(&mut self.queue);
+        }
+    }
+
+    /// Counts `bytes` of cost as consumed; returns the grant to send once half the window is used.
+    pub(crate) fn consume(&mut self, bytes: i64) -> Option<u32> {
+        self.consumed = self.consumed.saturating_add(bytes);
+        if self.last || self.consumed < i64::from((self.window / 2).max(1)) {
+            return None;
+        }
+        let grant = u32::try_from(self.consumed).unwrap_or(u32::MAX);
+        self.available = self.available.saturating_add(i64::from(grant));
+        self.consumed = 0;
+        Some(grant)
+    }
+
+    /// Payload bytes that wait to be taken.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queue.iter().map(Bytes::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn one_message_may_overdraw_and_no_second() {
+        let mut receiver = Receiver::new(100);
+        assert_eq!(receiver.push(Bytes::from(vec![0; 5000])), Ok(()));
+        assert_eq!(receiver.push(Bytes::new()), Err(Overdrawn));
+    }
+
+    #[test]
+    fn a_message_inside_the_call_is_not_granted_back() {
+        let mut receiver = Receiver::new(100);
+        receiver.push_free(Bytes::from(vec![0; 500]));
+        assert_eq!(receiver.consume(cost(500)), None);
+        assert_eq!(receiver.available, 100);
+    }
+
+    proptest! {
+        #[test]
+        fn credit_is_neither_lost_nor_made(window in 1u32..5000, sizes in prop::collection::vec(0usize..3000, 1..60)) {
+            let mut receiver = Receiver::new(window);
+            let mut sender = i64::from(window);
+            for size in sizes {
+                if sender > 0 {
+                    sender -= cost(size);
+                    receiver.push(Bytes::from(vec![0; size])).unwrap();
+                }
+                let mut batch = VecDeque::new();
+                receiver.take(&mut batch);
+                for message in batch {
+                    sender += i64::from(receiver.consume(cost(message.len())).unwrap_or(0));
+                }
+                prop_assert_eq!(sender, receiver.available);
+                prop_assert!(sender + receiver.consumed == i64::from(window));
+                prop_assert!(sender > 0, "a consumed stream must be able to go on");
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Why a connection ends, and what each side is told of it.
+//!
+//! **Invariant**: a fault ends one connection, never the process, and its text never holds payload.
+
+use bytes::Bytes;
+
+use crate::{
+    error::IpcError,
+    status::Code,
+    wire::{FrameError, Oversize},
+};
+
+/// What ended a connection.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The peer's bytes are not frames.
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    /// A frame's payload is not an envelope.
+    #[error("a frame's payload is not an envelope: {0}")]
+    Envelope(prost::DecodeError),
+    /// The peer broke the protocol.
+    #[error("{0}")]
+    Protocol(String),
+    /// The peer went over a limit of the connection.
+    #[error("{0}")]
+    Limit(String),
+    /// The peer was too slow.
+    #[error("{0}")]
+    Timeout(&'static str),
+    /// The peer speaks another version of the wire contract.
+    #[error("protocol version {theirs} is not served here; this side speaks {ours}")]
+    Version {
+        /// The peer's version.
+        theirs: u32,
+        /// This side's version.
+        ours: u32,
+    },
+    /// The peer said GOAWAY with a fault.
+    #[error("the peer closed the connection: {code}: {reason}")]
+    GoAway {
+        /// The peer's code.
+        code: Code,
+        /// The peer's words.
+        reason: String,
+    },
+    /// The connection ended without a word.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// This side closed the connection.
+    #[error("the connection was closed by this side")]
+    Shutdown,
+}
+
+impl Fault {
+    pub(crate) fn protocol(reason: impl Into<String>) -> Self {
+        Self::Protocol(reason.into())
+    }
+
+    /// The code for the GOAWAY that tells the peer; `None` where it knows, or cannot be told.
+    #[must_use]
+    pub fn goaway_code(&self) -> Option<Code> {
+        Some(match self {
+            Self::Frame(FrameError::CrcMismatch { .. }) => Code::DataLoss,
+            Self::Frame(_) | Self::Envelope(_) | Self::Protocol(_) => Code::InvalidArgument,
+            Self::Limit(_) => Code::ResourceExhausted,
+            Self::Timeout(_) => Code::DeadlineExceeded,
+            Self::Version { .. } => Code::FailedPrecondition,
+            Self::GoAway { .. } | Self::Closed | Self::Shutdown => return None,
+        })
+    }
+
+    /// The error for a call, or an attempt to connect, that this fault ended.
+    #[must_use]
+    pub fn to_error(&self, endpoint: &str) -> IpcError {
+        match self {
+            Self::Frame(FrameError::InvalidLength { length }) => {
+                IpcError::InvalidLength { length: *length }
+            }
+            Self::Frame(FrameError::TooLarge { size, max_size }) => {
+                IpcError::TooLarge { size: *size, max_size: *max_size }
+            }
+            Self::Frame(FrameError::CrcMismatch { expected, actual, other_variant: None }) => {
+                IpcError::CrcMismatch { expected: *expected, actual: *actual }
+            }
+            Self::Frame(error) => IpcError::protocol(error.to_string()),
+            Self::Envelope(error) => IpcError::Decode(error.clone()),
+            Self::Protocol(_) | Self::Limit(_) | Self::Version { .. } => {
+                IpcError::protocol(self.to_string())
+            }
+            Self::Timeout(_) => IpcError::ConnectionTimeout { endpoint: endpoint.to_owned() },
+            Self::GoAway { code: Code::PermissionDenied, .. } => {
+                IpcError::PermissionDenied { endpoint: endpoint.to_owned() }
+            }
+            Self::GoAway { code: Code::ResourceExhausted, reason } => {
+                IpcError::Busy { reason: reason.clone() }
+            }
+            Self::GoAway { .. } => IpcError::protocol(self.to_string()),
+            Self::Closed | Self::Shutdown => IpcError::PeerClosed,
+        }
+    }
+}
+
+/// How a call ended, as the client's session reports it.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// REPLY, or END with code 0 for a stream (then without payload).
+    Success {
+        /// The response, absent for a stream.
+        payload: Option<Bytes>,
+        /// Trailing metadata.
+        trailers: Vec<crate::schema::ipc::v1::Metadata>,
+    },
+    /// END with a failing code.
+    Failure {
+        /// What the server said.
+        status: crate::status::Status,
+        /// No handler saw the call.
+        unrun: bool,
+    },
+    /// This side's deadline passed.
+    DeadlineExceeded {
+        /// Whether the CALL had left this process.
+        maybe_run: bool,
+    },
+    /// The connection was lost, or the server went away before it ran the call.
+    Lost {
+        /// Why.
+        fault: Fault,
+        /// Whether the server may have run it.
+        maybe_run: bool,
+    },
+}
+
+/// Why a call was not opened on a connection. Nothing of it was written.
+#[derive(Debug, Clone)]
+pub enum OpenError {
+    /// The connection takes no more calls; another one may.
+    Unusable(Fault),
+    /// The request does not fit a frame that the server takes.
+    TooLarge(Oversize),
+    /// The metadata is over this side's limit.
+    Metadata(String),
+    /// The server's schema of the service is not known to be compatible.
+    SchemaMismatch(super::negotiate::Mismatch),
+}

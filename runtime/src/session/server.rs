@@ -1,0 +1,390 @@
+//! The server's side of a connection: its client's calls, from CALL to the end of their handler.
+//!
+//! **Invariant**: each call gets at most one REPLY or END, and counts against `max_calls` until its
+//! handler is gone.
+
+mod calls;
+mod frames;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+
+use self::calls::Call;
+pub use self::{calls::StartCall, frames::Incoming};
+use super::{
+    CallId, Fault, IdHasher, SessionConfig,
+    outbox::{Outbox, Transmit, Written},
+    vitals::{Due, Vitals},
+};
+use crate::{
+    descriptor::{MethodDescriptor, ServiceDescriptor},
+    metadata::Metadata,
+    status::{Code, Status},
+    wire::{Encoded, Head, Hello, Kind, Payload},
+};
+
+/// Where a method is: index of its service in the registry, and of the method in the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodIndex {
+    /// Index into [`Registry::services`].
+    pub service: usize,
+    /// Index into the service's methods.
+    pub method: usize,
+}
+
+/// The services of a server, found by method ordinal.
+#[derive(Debug, Default)]
+pub struct Registry {
+    services: Vec<&'static ServiceDescriptor>,
+    methods: HashMap<u64, MethodIndex, IdHasher>,
+}
+
+impl Registry {
+    /// Adds a service.
+    ///
+    /// # Errors
+    /// If a service of that name, or a method of the same ordinal, is there already.
+    pub fn add(&mut self, service: &'static ServiceDescriptor) -> Result<(), String> {
+        if self.services.iter().any(|known| known.name == service.name) {
+            return Err(format!("service {} is added twice", service.name));
+        }
+        for (method, descriptor) in service.methods.iter().enumerate() {
+            let index = MethodIndex { service: self.services.len(), method };
+            if let Some(other) = self.methods.insert(descriptor.ordinal, index) {
+                let other = self.services.get(other.service).map_or("", |other| other.name);
+                return Err(format!("{} and a method of {other} share an ordinal", descriptor.path));
+            }
+        }
+        self.services.push(service);
+        Ok(())
+    }
+
+    /// The services in the order in which they were added.
+    #[must_use]
+    pub fn services(&self) -> &[&'static ServiceDescriptor] {
+        &self.services
+    }
+
+    /// The method with `ordinal`.
+    #[must_use]
+    pub fn find(&self, ordinal: u64) -> Option<(MethodIndex, &'static MethodDescriptor)> {
+        let index = *self.methods.get(&ordinal)?;
+        let method = self.services.get(index.service)?.methods.get(index.method)?;
+        Some((index, method))
+    }
+}
+
+/// One connection, seen from the server. `A` is what stops a handler: the driver's handle to its task.
+#[derive(Debug)]
+pub struct ServerSession<A> {
+    config: SessionConfig,
+    registry: Arc<Registry>,
+    outbox: Outbox,
+    vitals: Vitals,
+    client: Option<Hello>,
+    /// Services whose calls are refused, with the reason: the client requires a match.
+    refused: Vec<(usize, String)>,
+    calls: HashMap<CallId, Call<A>, IdHasher>,
+    /// Calls whose terminal frame is not queued yet.
+    open: usize,
+    last_id: CallId,
+    draining: bool,
+    client_leaves: bool,
+    closed: Option<Fault>,
+    next_deadline: Option<Instant>,
+    unknown_kinds: u64,
+    wakers: Vec<Waker>,
+    aborts: Vec<A>,
+}
+
+impl<A> ServerSession<A> {
+    /// A session that begins now and waits for the client's HELLO.
+    #[must_use]
+    pub fn new(config: SessionConfig, registry: Arc<Registry>, now: Instant) -> Self {
+        let vitals =
+            Vitals::new(now, config.handshake_timeout, config.read_timeout, config.write_timeout);
+        Self {
+            registry,
+            // The peer's limit is not known before its HELLO; a refusal is small.
+            outbox: Outbox::new(config.crc, crate::wire::MAX_HELLO_BYTES),
+            vitals,
+            client: None,
+            refused: Vec::new(),
+            calls: HashMap::default(),
+            open: 0,
+            last_id: 0,
+            draining: false,
+            client_leaves: false,
+            closed: None,
+            next_deadline: None,
+            unknown_kinds: 0,
+            wakers: Vec::new(),
+            aborts: Vec::new(),
+            config,
+        }
+    }
+
+    /// The client's HELLO, once it is in.
+    #[must_use]
+    pub const fn client_hello(&self) -> Option<&Hello> {
+        self.client.as_ref()
+    }
+
+    /// Why the connection is over, once it is.
+    #[must_use]
+    pub const fn fault(&self) -> Option<&Fault> {
+        self.closed.as_ref()
+    }
+
+    /// Calls that hold a slot: running ones, and ended ones whose handler is not gone yet.
+    #[must_use]
+    pub fn calls_in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Calls that were not answered yet.
+    #[must_use]
+    pub const fn calls_open(&self) -> usize {
+        self.open
+    }
+
+    /// Bytes that wait to be written or to be taken by handlers.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        let inbound: usize = self.calls.values().map(Call::queued_bytes).sum();
+        self.outbox.queued() + inbound
+    }
+
+    /// Frames of a kind that this version does not know.
+    #[must_use]
+    pub const fn unknown_kinds(&self) -> u64 {
+        self.unknown_kinds
+    }
+
+    /// Whether an orderly end is reached: it was asked for, nothing runs, all is written.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        (self.draining || self.client_leaves) && self.calls.is_empty() && self.outbox.is_empty()
+    }
+
+    /// Ends a unary or client-streaming call with its response. A response that is larger than the
+    /// client takes becomes RESOURCE_EXHAUSTED.
+    ///
+    /// This and [`Self::finish`] and [`Self::fail`] are the handler's last word: its slot is freed
+    /// with them. `false` means that nobody wants the call any more, and the slot is still held.
+    pub fn reply<P: Payload>(&mut self, call: CallId, payload: &P, trailers: &Metadata) -> bool {
+        if !self.end_call(call) {
+            return false;
+        }
+        let metadata = trailers.entries();
+        let head = Head { kind: Kind::Reply, call: Some(call), metadata, ..Head::default() };
+        if let Err(oversize) = self.outbox.push(&head, Some(payload)) {
+            let status = Status::resource_exhausted(format!("the response is too large: {oversize}"));
+            self.push_end(call, &status, false);
+        }
+        true
+    }
+
+    /// Ends a response stream after its messages.
+    pub fn finish(&mut self, call: CallId, trailers: &Metadata) -> bool {
+        if !self.end_call(call) {
+            return false;
+        }
+        let metadata = trailers.entries();
+        let head = Head { kind: Kind::End, call: Some(call), metadata, ..Head::default() };
+        if let Err(oversize) = self.outbox.push_lane::<Encoded>(call, &head, None) {
+            let status = Status::resource_exhausted(format!("the trailers are too large: {oversize}"));
+            self.push_end(call, &status, false);
+        }
+        self.outbox.finish_lane(call);
+        true
+    }
+
+    /// Fails a call; messages of its stream that have not left are thrown away.
+    pub fn fail(&mut self, call: CallId, status: &Status) -> bool {
+        let wanted = self.end_call(call);
+        if wanted {
+            self.wakers.extend(self.outbox.drop_lane(call));
+            self.push_end(call, status, false);
+        }
+        wanted
+    }
+
+    /// Ready with `true` when a message of the response stream may be sent, with `false` when the
+    /// call is over.
+    pub fn poll_send(&mut self, call: CallId, cx: &Context<'_>) -> Poll<bool> {
+        if self.calls.get(&call).is_none_or(|entry| entry.ended) {
+            return Poll::Ready(false);
+        }
+        self.outbox.poll_lane(call, cx)
+    }
+
+    /// Queues a message of the response stream.
+    ///
+    /// # Errors
+    /// If it is larger than the client takes.
+    pub fn send<P: Payload>(&mut self, call: CallId, payload: &P) -> Result<(), crate::wire::Oversize> {
+        let head = Head { kind: Kind::Message, call: Some(call), ..Head::default() };
+        self.outbox.push_lane(call, &head, Some(payload))
+    }
+
+    /// Moves the messages of the request stream that came to `batch`; as
+    /// [`super::ClientSession::poll_messages`].
+    pub fn poll_messages(
+        &mut self,
+        call: CallId,
+        consumed: i64,
+        batch: &mut VecDeque<Bytes>,
+        cx: &Context<'_>,
+    ) -> Poll<bool> {
+        self.consume(call, consumed);
+        let Some(entry) = self.calls.get_mut(&call) else { return Poll::Ready(false) };
+        let Some(receiver) = &mut entry.receiver else { return Poll::Ready(false) };
+        receiver.take(batch);
+        if !batch.is_empty() {
+            return Poll::Ready(true);
+        }
+        if receiver.is_finished() || entry.ended {
+            return Poll::Ready(false);
+        }
+        receiver.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Counts messages of a stream as taken by the handler, which lets the client send more.
+    pub fn consume(&mut self, call: CallId, consumed: i64) {
+        let entry = self.calls.get_mut(&call).filter(|entry| !entry.ended);
+        let receiver = entry.and_then(|entry| entry.receiver.as_mut());
+        if let Some(credit) = receiver.and_then(|receiver| receiver.consume(consumed)) {
+            let head = Head { kind: Kind::Credit, call: Some(call), credit, ..Head::default() };
+            self.outbox.push_control(&head);
+        }
+    }
+
+    /// Whether the call is still wanted by its client and within its deadline.
+    pub fn poll_cancelled(&mut self, call: CallId, cx: &Context<'_>) -> Poll<()> {
+        match self.calls.get_mut(&call) {
+            Some(entry) if !entry.ended => {
+                if !entry.cancel_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    entry.cancel_wakers.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Orderly end: the client is told which calls are still run; later ones are refused.
+    pub fn drain(&mut self) {
+        if self.draining || self.closed.is_some() {
+            return;
+        }
+        self.draining = true;
+        let last_call = Some(self.last_id);
+        let reason = "the server is shutting down";
+        self.outbox.push_control(&Head { kind: Kind::Goaway, last_call, reason, ..Head::default() });
+    }
+
+    /// Bytes came; see [`super::ClientSession::handle_received`].
+    pub fn handle_received(&mut self, now: Instant, completed: bool, partial: bool) {
+        self.vitals.received(now, completed, partial);
+    }
+
+    /// The socket took nothing although something waits.
+    pub fn handle_blocked(&mut self, now: Instant) {
+        self.vitals.blocked(now);
+    }
+
+    /// Hands what is to be written next to the driver, after what `transmit` holds already.
+    pub fn poll_transmit(&mut self, transmit: &mut Transmit) {
+        self.outbox.transmit(transmit, &mut self.wakers);
+    }
+
+    /// Whether [`Self::poll_transmit`] has something to hand out.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        self.outbox.has_queued()
+    }
+
+    /// Whether all that was queued has been written.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// The socket took something of what [`Self::poll_transmit`] handed out.
+    pub fn handle_written(&mut self, written: Written) {
+        self.outbox.written(written);
+        self.vitals.wrote();
+    }
+
+    /// When [`Self::handle_timeout`] is to be called at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.closed.is_some() {
+            return None;
+        }
+        let vitals = self.vitals.next(self.open > 0);
+        [self.next_deadline, vitals].into_iter().flatten().min()
+    }
+
+    /// Time has passed: calls whose deadline is over end, and the connection is judged.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.next_deadline.is_some_and(|deadline| now >= deadline) {
+            self.expire_calls(now);
+        }
+        match self.vitals.check(now, self.open > 0) {
+            Due::Nothing => {}
+            Due::Ping => self.outbox.push_echo(Kind::Ping, &Encoded(Bytes::new())),
+            Due::Fault(fault) => self.handle_fault(fault),
+        }
+    }
+
+    /// The connection is over: all handlers are stopped. The first fault counts.
+    pub fn handle_fault(&mut self, fault: Fault) {
+        if self.closed.is_some() {
+            return;
+        }
+        if let Some(code) = fault.goaway_code() {
+            let reason = fault.to_string();
+            let head = Head { kind: Kind::Goaway, code: code as u32, reason: &reason, ..Head::default() };
+            self.outbox.push_control(&head);
+        }
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.stop(call);
+        }
+        self.wakers.extend(self.outbox.drop_all_lanes());
+        self.closed = Some(fault);
+    }
+
+    /// Moves the wakers of all tasks that have something to do since the last time to `wakers`, and
+    /// the handles of handlers to stop to `aborts`.
+    pub fn take_effects(&mut self, wakers: &mut Vec<Waker>, aborts: &mut Vec<A>) {
+        wakers.append(&mut self.wakers);
+        aborts.append(&mut self.aborts);
+    }
+
+    fn push_end(&mut self, call: CallId, status: &Status, unrun: bool) {
+        self.outbox.push_control(&Head {
+            kind: Kind::End,
+            call: Some(call),
+            code: status.code() as u32,
+            reason: status.message(),
+            metadata: status.metadata().entries(),
+            details: status.details(),
+            unrun,
+            ..Head::default()
+        });
+    }
+
+    fn refuse(&mut self, call: CallId, code: Code, reason: &str) {
+        self.push_end(call, &Status::new(code, reason), true);
+    }
+}

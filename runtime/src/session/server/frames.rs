@@ -1,0 +1,247 @@
+//! What each frame from the client does.
+//!
+//! **Invariant**: what is wrong with one call ends that call; what is wrong with the connection ends
+//! the connection; neither runs a handler.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{ServerSession, StartCall};
+use crate::{
+    metadata::Metadata,
+    session::{
+        CallId, Fault,
+        credit::{Overdrawn, Receiver},
+        negotiate,
+    },
+    status::{Code, Status},
+    wire::{Encoded, Envelope, Head, Hello, Kind, MAX_PING_BYTES, Verdict, decode_envelope},
+};
+
+/// What the driver has to do about a frame.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Nothing: the session has dealt with it.
+    Handled,
+    /// Start this call's handler.
+    Start(StartCall),
+}
+
+/// Why a call is refused.
+type Refusal = (Code, String);
+
+impl<A> ServerSession<A> {
+    /// A frame came, whole and with a checksum that fits.
+    ///
+    /// # Errors
+    /// The fault that ends the connection; [`Self::handle_fault`] has been done.
+    pub fn handle_frame(&mut self, now: Instant, frame: Bytes) -> Result<Incoming, Fault> {
+        let done = match &self.closed {
+            Some(fault) => return Err(fault.clone()),
+            None => decode_envelope(frame).map_err(Fault::Envelope).and_then(|e| self.handle(now, e)),
+        };
+        done.inspect_err(|fault| self.handle_fault(fault.clone()))
+    }
+
+    fn handle(&mut self, now: Instant, envelope: Envelope) -> Result<Incoming, Fault> {
+        let kind = Kind::try_from(envelope.kind).unwrap_or(Kind::Unspecified);
+        if self.client.is_none() && kind != Kind::Hello {
+            return Err(Fault::protocol("the client's first frame is not HELLO"));
+        }
+        match kind {
+            Kind::Call => return self.handle_call(now, envelope),
+            Kind::Hello => self.handle_hello(envelope)?,
+            Kind::Goaway => self.handle_goaway(&envelope)?,
+            Kind::Ping => self.handle_ping(envelope.payload.unwrap_or_default())?,
+            Kind::Pong => {}
+            Kind::Message | Kind::Cancel | Kind::Credit => self.handle_known(kind, envelope)?,
+            Kind::Reply | Kind::End => {
+                return Err(Fault::protocol(format!("{} from the client", kind.as_str_name())));
+            }
+            Kind::Unspecified => self.unknown_kinds += 1,
+        }
+        Ok(Incoming::Handled)
+    }
+
+    fn handle_hello(&mut self, envelope: Envelope) -> Result<(), Fault> {
+        if self.client.is_some() {
+            return Err(Fault::protocol("a second HELLO"));
+        }
+        let mut hello = envelope.hello.ok_or_else(|| Fault::protocol("HELLO without its fields"))?;
+        negotiate::accept(&mut hello, false)?;
+        self.outbox.set_max_frame_bytes(hello.max_frame_bytes as usize);
+        let answer = self.answer(&hello);
+        self.outbox.push_control(&Head { kind: Kind::Hello, hello: Some(&answer), ..Head::default() });
+        self.client = Some(hello);
+        self.vitals.handshake_done();
+        Ok(())
+    }
+
+    /// The server's HELLO: all its services, with a verdict on those that the client named.
+    fn answer(&mut self, client: &Hello) -> Hello {
+        let mut hello = negotiate::hello(&self.config);
+        let registry = std::sync::Arc::clone(&self.registry);
+        for (index, service) in registry.services().iter().enumerate() {
+            let mut offer = negotiate::offer(service);
+            if let Some(named) = client.services.iter().find(|named| named.name == service.name) {
+                let verdict = negotiate::verdict(service, named);
+                offer.verdict = verdict.into();
+                if verdict == Verdict::Unknown && named.require {
+                    let reason = negotiate::mismatch(service, named).describe();
+                    self.refused.push((index, reason));
+                }
+            }
+            hello.services.push(offer);
+        }
+        let absent = client.services.iter().filter(|named| {
+            registry.services().iter().all(|service| service.name != named.name)
+        });
+        hello.services.extend(absent.map(|named| {
+            let mut offer = crate::schema::ipc::v1::ServiceOffer::default();
+            offer.name.clone_from(&named.name);
+            offer.verdict = Verdict::Absent.into();
+            offer
+        }));
+        hello
+    }
+
+    fn handle_goaway(&mut self, envelope: &Envelope) -> Result<(), Fault> {
+        if envelope.code != 0 {
+            let code = Code::from_number(envelope.code);
+            return Err(Fault::GoAway { code, reason: envelope.reason.clone() });
+        }
+        self.client_leaves = true;
+        Ok(())
+    }
+
+    fn handle_ping(&mut self, payload: Bytes) -> Result<(), Fault> {
+        if payload.len() > MAX_PING_BYTES {
+            return Err(Fault::protocol(format!("a PING of {} bytes", payload.len())));
+        }
+        self.outbox.push_echo(Kind::Pong, &Encoded(payload));
+        self.check_control()
+    }
+
+    /// A peer that provokes answers and does not read them is cut off.
+    fn check_control(&self) -> Result<(), Fault> {
+        if self.outbox.control_queued() > self.config.max_queued_bytes {
+            return Err(Fault::Limit("control frames are not being read".into()));
+        }
+        Ok(())
+    }
+
+    fn handle_call(&mut self, now: Instant, envelope: Envelope) -> Result<Incoming, Fault> {
+        let call = envelope.call.unwrap_or(0);
+        if call <= self.last_id {
+            return Err(Fault::protocol(format!("call id {call} is not above {}", self.last_id)));
+        }
+        self.last_id = call;
+        match self.admit(now, call, envelope) {
+            Ok(start) => Ok(Incoming::Start(start)),
+            Err((code, reason)) => {
+                self.refuse(call, code, &reason);
+                self.check_control()?;
+                Ok(Incoming::Handled)
+            }
+        }
+    }
+
+    /// Decides whether a call is run.
+    fn admit(&mut self, now: Instant, call: CallId, envelope: Envelope) -> Result<StartCall, Refusal> {
+        if self.draining || self.client_leaves {
+            return Err((Code::Unavailable, "the server is shutting down".into()));
+        }
+        let Some((index, method)) = self.registry.find(envelope.method) else {
+            return Err((Code::Unimplemented, format!("no method with ordinal {:#018x} is served here", envelope.method)));
+        };
+        if let Some((_, reason)) = self.refused.iter().find(|(service, _)| *service == index.service) {
+            return Err((Code::FailedPrecondition, reason.clone()));
+        }
+        self.check_load()?;
+        let metadata = Metadata::from_entries(envelope.metadata);
+        self.config.check_metadata(&metadata).map_err(|over| (Code::ResourceExhausted, over))?;
+        if envelope.timeout_us == Some(0) {
+            return Err((Code::DeadlineExceeded, "the deadline had passed before the call came".into()));
+        }
+        let streams = method.kind.client_streams();
+        if !streams && (envelope.payload.is_none() || !envelope.last) {
+            let kind = method.kind;
+            return Err((Code::InvalidArgument, format!("CALL on a {kind} method needs `payload` and `last`")));
+        }
+        let mut payload = envelope.payload;
+        let receiver = streams.then(|| {
+            let mut receiver = Receiver::new(self.config.stream_credit);
+            payload.take().into_iter().for_each(|first| receiver.push_free(first));
+            if envelope.last {
+                receiver.finish();
+            }
+            receiver
+        });
+        let timeout = envelope.timeout_us.map(Duration::from_micros);
+        let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
+        let start = StartCall { call, index, method, payload, metadata, deadline };
+        let credit = self.client.as_ref().map_or(0, |client| client.stream_credit);
+        self.vitals.call_opened(now, self.open == 0);
+        self.insert_call(&start, receiver, credit);
+        Ok(start)
+    }
+
+    fn check_load(&self) -> Result<(), Refusal> {
+        let max_calls = self.config.max_calls as usize;
+        if self.calls.len() >= max_calls {
+            let reason = format!("{max_calls} calls are in flight on this connection, its limit");
+            return Err((Code::ResourceExhausted, reason));
+        }
+        if self.outbox.queued() > self.config.max_queued_bytes {
+            let reason = "responses on this connection are not being read".to_owned();
+            return Err((Code::ResourceExhausted, reason));
+        }
+        Ok(())
+    }
+
+    fn handle_known(&mut self, kind: Kind, envelope: Envelope) -> Result<(), Fault> {
+        let call = envelope.call.unwrap_or(0);
+        if call == 0 || call > self.last_id {
+            return Err(Fault::protocol(format!("{} for call {call}, never opened", kind.as_str_name())));
+        }
+        if self.calls.get(&call).is_none_or(|entry| entry.ended) {
+            return Ok(());
+        }
+        match kind {
+            Kind::Message => self.handle_message(call, envelope.payload, envelope.last),
+            Kind::Cancel => {
+                self.stop(call);
+            }
+            _ => self.wakers.extend(self.outbox.grant(call, envelope.credit)),
+        }
+        self.check_control()
+    }
+
+    fn handle_message(&mut self, call: CallId, payload: Option<Bytes>, last: bool) {
+        let Some(entry) = self.calls.get_mut(&call) else { return };
+        let Some(receiver) = entry.receiver.as_mut().filter(|receiver| !receiver.is_finished()) else {
+            let status = Status::invalid_argument("MESSAGE on a call that takes no more of them");
+            return self.end_by_peer(call, &status);
+        };
+        if let Some(payload) = payload
+            && receiver.push(payload) == Err(Overdrawn)
+        {
+            let status = Status::resource_exhausted("the client sent past its stream credit");
+            return self.end_by_peer(call, &status);
+        }
+        if last {
+            receiver.finish();
+        }
+        if receiver.is_ready() {
+            self.wakers.extend(receiver.waker.take());
+        }
+    }
+
+    /// The client broke the rules of one call: its handler is stopped.
+    fn end_by_peer(&mut self, call: CallId, status: &Status) {
+        if self.stop(call) {
+            self.push_end(call, status, false);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Envelopes: what a frame's payload says.
+//!
+//! Decoding is prost's. Encoding is by hand, field by field in tag order, so that a user's message is
+//! encoded once, straight into the outgoing buffer; the tests hold it byte for byte against prost.
+//!
+//! **Invariant**: an envelope that is written is one that prost would write.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::{
+    DecodeError, Message,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+};
+
+use super::{
+    Crc32Variant,
+    frame::{begin_frame, finish_frame},
+};
+use crate::schema::ipc::v1::{Envelope, Hello, Kind, Metadata as MetadataEntry};
+
+/// Reads the envelope in a frame's payload. `bytes` fields are slices of `payload`, not copies.
+///
+/// # Errors
+/// If it is not a valid envelope: a framing error, fatal to the connection.
+pub fn decode_envelope(payload: Bytes) -> Result<Envelope, DecodeError> {
+    Envelope::decode(payload)
+}
+
+/// A message in the making: its length is known before it is encoded.
+pub trait Payload {
+    /// Bytes that [`encode_into`](Self::encode_into) appends.
+    fn payload_len(&self) -> usize;
+    /// Appends the encoded message.
+    fn encode_into(&self, buffer: &mut BytesMut);
+}
+
+impl<M: Message> Payload for M {
+    fn payload_len(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn encode_into(&self, buffer: &mut BytesMut) {
+        self.encode_raw(buffer);
+    }
+}
+
+/// A message that is encoded already.
+#[derive(Debug, Clone)]
+pub struct Encoded(pub Bytes);
+
+impl Payload for Encoded {
+    fn payload_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encode_into(&self, buffer: &mut BytesMut) {
+        buffer.extend_from_slice(&self.0);
+    }
+}
+
+/// The fields of an envelope other than the payload. Absent fields have their default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Head<'a> {
+    /// What the envelope is.
+    pub kind: Kind,
+    /// The call it belongs to.
+    pub call: Option<u64>,
+    /// Ordinal of the method that a CALL opens.
+    pub method: u64,
+    /// Time left for the call in microseconds.
+    pub timeout_us: Option<u64>,
+    /// Nothing more follows in this direction.
+    pub last: bool,
+    /// Bytes that a CREDIT grants.
+    pub credit: u32,
+    /// Status code of END and GOAWAY.
+    pub code: u32,
+    /// For people.
+    pub reason: &'a str,
+    /// Request metadata or trailers.
+    pub metadata: &'a [MetadataEntry],
+    /// The first frame in each direction.
+    pub hello: Option<&'a Hello>,
+    /// Highest call that was or will be run.
+    pub last_call: Option<u64>,
+    /// Serialized status details.
+    pub details: &'a [u8],
+    /// The runtime refused the call; no handler saw it.
+    pub unrun: bool,
+}
+
+mod tag {
+    pub(super) const KIND: u32 = 1;
+    pub(super) const CALL: u32 = 2;
+    pub(super) const METHOD: u32 = 3;
+    pub(super) const TIMEOUT_US: u32 = 4;
+    pub(super) const LAST: u32 = 5;
+    pub(super) const CREDIT: u32 = 6;
+    pub(super) const CODE: u32 = 7;
+    pub(super) const REASON: u32 = 8;
+    pub(super) const METADATA: u32 = 9;
+    pub(super) const HELLO: u32 = 10;
+    pub(super) const LAST_CALL: u32 = 11;
+    pub(super) const DETAILS: u32 = 12;
+    pub(super) const UNRUN: u32 = 13;
+    pub(super) const PAYLOAD: u32 = 15;
+}
+
+impl Head<'_> {
+    /// Bytes of the envelope with a payload of `payload` bytes.
+    #[must_use]
+    pub fn encoded_len(&self, payload: Option<usize>) -> usize {
+        let varint = |tag, value: u64| key_len(tag) + encoded_len_varint(value);
+        let nonzero = |tag, value: u64| if value == 0 { 0 } else { varint(tag, value) };
+        let block = |tag, len: usize| key_len(tag) + encoded_len_varint(len as u64) + len;
+        let nonempty = |tag, len: usize| if len == 0 { 0 } else { block(tag, len) };
+        nonzero(tag::KIND, self.kind as u64)
+            + self.call.map_or(0, |call| varint(tag::CALL, call))
+            + if self.method == 0 { 0 } else { key_len(tag::METHOD) + 8 }
+            + self.timeout_us.map_or(0, |timeout| varint(tag::TIMEOUT_US, timeout))
+            + nonzero(tag::LAST, u64::from(self.last))
+            + nonzero(tag::CREDIT, u64::from(self.credit))
+            + nonzero(tag::CODE, u64::from(self.code))
+            + nonempty(tag::REASON, self.reason.len())
+            + self.metadata.iter().map(|e| block(tag::METADATA, e.encoded_len())).sum::<usize>()
+            + self.hello.map_or(0, |hello| block(tag::HELLO, hello.encoded_len()))
+            + self.last_call.map_or(0, |last| varint(tag::LAST_CALL, last))
+            + nonempty(tag::DETAILS, self.details.len())
+            + nonzero(tag::UNRUN, u64::from(self.unrun))
+            + payload.map_or(0, |len| block(tag::PAYLOAD, len))
+    }
+
+    fn encode(&self, buffer: &mut BytesMut) {
+        varint_unless_zero(buffer, tag::KIND, self.kind as u64);
+        if let Some(call) = self.call {
+            varint(buffer, tag::CALL, call);
+        }
+        if self.method != 0 {
+            encode_key(tag::METHOD, WireType::SixtyFourBit, buffer);
+            buffer.put_u64_le(self.method);
+        }
+        if let Some(timeout) = self.timeout_us {
+            varint(buffer, tag::TIMEOUT_US, timeout);
+        }
+        varint_unless_zero(buffer, tag::LAST, u64::from(self.last));
+        varint_unless_zero(buffer, tag::CREDIT, u64::from(self.credit));
+        varint_unless_zero(buffer, tag::CODE, u64::from(self.code));
+        block_unless_empty(buffer, tag::REASON, self.reason.as_bytes());
+        for entry in self.metadata {
+            message(buffer, tag::METADATA, entry);
+        }
+        if let Some(hello) = self.hello {
+            message(buffer, tag::HELLO, hello);
+        }
+        if let Some(last) = self.last_call {
+            varint(buffer, tag::LAST_CALL, last);
+        }
+        block_unless_empty(buffer, tag::DETAILS, self.details);
+        varint_unless_zero(buffer, tag::UNRUN, u64::from(self.unrun));
+    }
+}
+
+fn varint(buffer: &mut BytesMut, tag: u32, value: u64) {
+    encode_key(tag, WireType::Varint, buffer);
+    encode_varint(value, buffer);
+}
+
+fn varint_unless_zero(buffer: &mut BytesMut, tag: u32, value: u64) {
+    if value != 0 {
+        varint(buffer, tag, value);
+    }
+}
+
+fn block_unless_empty(buffer: &mut BytesMut, tag: u32, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        encode_key(tag, WireType::LengthDelimited, buffer);
+        encode_varint(bytes.len() as u64, buffer);
+        buffer.extend_from_slice(bytes);
+    }
+}
+
+fn message(buffer: &mut BytesMut, tag: u32, message: &impl Message) {
+    encode_key(tag, WireType::LengthDelimited, buffer);
+    encode_varint(message.encoded_len() as u64, buffer);
+    message.encode_raw(buffer);
+}
+
+/// Appends a frame with an envelope of `head` and `payload` to `buffer`, unless it would be larger
+/// than `max_frame_bytes`.
+///
+/// # Errors
+/// The size that the frame would have had; nothing was appended.
+pub fn append_envelope<P: Payload>(
+    buffer: &mut BytesMut,
+    crc: Crc32Variant,
+    max_frame_bytes: usize,
+    head: &Head<'_>,
+    payload: Option<&P>,
+) -> Result<(), Oversize> {
+    let payload_len = payload.map(Payload::payload_len);
+    let size = head.encoded_len(payload_len);
+    if size > max_frame_bytes {
+        return Err(Oversize { size, max_size: max_frame_bytes });
+    }
+    buffer.reserve(size + super::HEADER_LEN);
+    let start = begin_frame(buffer);
+    head.encode(buffer);
+    if let (Some(payload), Some(len)) = (payload, payload_len) {
+        encode_key(tag::PAYLOAD, WireType::LengthDelimited, buffer);
+        encode_varint(len as u64, buffer);
+        payload.encode_into(buffer);
+    }
+    finish_frame(buffer, start, crc);
+    Ok(())
+}
+
+/// [`append_envelope`] for envelopes without a payload.
+///
+/// # Errors
+/// As [`append_envelope`].
+pub fn append_head(
+    buffer: &mut BytesMut,
+    crc: Crc32Variant,
+    max_frame_bytes: usize,
+    head: &Head<'_>,
+) -> Result<(), Oversize> {
+    append_envelope::<Encoded>(buffer, crc, max_frame_bytes, head, None)
+}
+
+/// A frame that was not written because the receiver would refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of {size} bytes is over the limit of {max_size}")]
+pub struct Oversize {
+    /// Bytes that the frame would have had.
+    pub size: usize,
+    /// The receiver's limit in bytes.
+    pub max_size: usize,
+}
