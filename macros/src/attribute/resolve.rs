@@ -45,7 +45,7 @@ pub(super) fn resolve(
     let (schema, loaded) = match lowered {
         Ok(lowered) => lowered,
         Err(error) => {
-            report(&error, &arguments.schema, errors);
+            report(&error, &arguments.schema, crate_dir, errors);
             return None;
         }
     };
@@ -82,13 +82,16 @@ fn find(schema: &Schema, full_name: &str) -> Option<Service> {
         .cloned()
 }
 
-/// The faults of a schema, each on the path that the user gave for it.
-fn report(error: &Error, on: &LitStr, errors: &mut Errors) {
+/// The faults of a schema, each on the path that the user gave for it, with file names as in that
+/// path: relative to the crate.
+fn report(error: &Error, on: &LitStr, crate_dir: &Path, errors: &mut Errors) {
+    let prefix = crate_dir.join("").display().to_string();
+    let relative = |text: String| text.replace(&prefix, "");
     if error.problems().is_empty() {
-        errors.on(on, error);
+        errors.on(on, relative(error.to_string()));
     }
     for problem in error.problems() {
-        errors.on(on, problem);
+        errors.on(on, relative(problem.to_string()));
     }
 }
 

@@ -1,0 +1,41 @@
+//! One file per mistake that `#[ipc_service]` explains, with exactly what it says; and the shapes of
+//! traits that it takes.
+//!
+//! **Invariant**: a case fails for the one mistake in its name.
+
+use std::path::{Path, PathBuf};
+
+#[test]
+fn mistakes_are_explained_and_sound_traits_pass() {
+    provide_schemas();
+    let cases = trybuild::TestCases::new();
+    cases.pass("compile_fail/pass/*.rs");
+    cases.compile_fail("compile_fail/*.rs");
+}
+
+/// The cases are built as a crate of trybuild's, in the target folder, and the attribute looks for
+/// schemas in the crate that it is used in.
+fn provide_schemas() {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("compile_fail/schemas");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .expect("the target folder");
+    let to = target
+        .join("tests/trybuild")
+        .join(env!("CARGO_PKG_NAME"))
+        .join("schemas");
+    copy(&from, &to);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder in the target folder");
+    for entry in std::fs::read_dir(from).expect("the schemas of the cases") {
+        let path: PathBuf = entry.expect("an entry").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).expect("a copy");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+use daemoneye_ipc::ipc_service;
+
+#[ipc_service(schema = "schemas/inventory/v1/inventory.proto", service = "inventory.v1.Inventory")]
+pub struct Inventory;
+
+fn main() {
+    let _ = Inventory;
+}

@@ -1,0 +1,55 @@
+use daemoneye_ipc::{CallContext, Inbound, Status, Stream, ipc_service};
+use inventory_messages::{Event, Item, Line as Row, LookupReply, LookupRequest, UploadReply, WatchRequest};
+
+type Question = LookupRequest;
+type Items = Inbound<Item>;
+type Answer<T> = Result<T, Status>;
+
+#[ipc_service(schema = "schemas/inventory/v1/inventory.proto", service = "inventory.v1.Inventory")]
+pub trait Inventory {
+    async fn lookup(&self, _: &CallContext, request: Question) -> Answer<LookupReply>;
+    async fn watch(
+        &self,
+        ctx: &CallContext,
+        request: WatchRequest,
+    ) -> Result<impl Stream<Item = Result<Event, Status>>, Status>;
+    async fn upload(&self, ctx: &CallContext, items: Items) -> Answer<UploadReply>;
+    async fn chat(
+        &self,
+        ctx: &CallContext,
+        lines: Inbound<Row>,
+    ) -> Answer<impl Stream<Item = Answer<Row>>>;
+}
+
+struct Handler;
+
+impl Inventory for Handler {
+    async fn lookup(&self, _: &CallContext, _: LookupRequest) -> Result<LookupReply, Status> {
+        Ok(LookupReply::default())
+    }
+    async fn watch(
+        &self,
+        _: &CallContext,
+        _: WatchRequest,
+    ) -> Result<impl Stream<Item = Result<Event, Status>>, Status> {
+        Ok(futures_util::stream::empty())
+    }
+    async fn upload(&self, _: &CallContext, _: Inbound<Item>) -> Result<UploadReply, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+    async fn chat(
+        &self,
+        _: &CallContext,
+        _: Inbound<Row>,
+    ) -> Result<impl Stream<Item = Result<Row, Status>>, Status> {
+        Ok(futures_util::stream::empty())
+    }
+}
+
+fn main() {
+    let server = InventoryServer::new(Handler);
+    assert_eq!(format!("{:?}", server.clone()), "InventoryServer { .. }");
+    assert_eq!(INVENTORY_SERVICE.name, "inventory.v1.Inventory");
+    assert_eq!(INVENTORY_SERVICE.methods.len(), 4);
+    let _: fn(daemoneye_ipc::Channel) -> InventoryClient = InventoryClient::new;
+}

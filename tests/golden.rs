@@ -1,0 +1,85 @@
+//! One folder per feature of schemas under `golden/`: the schema, and the Rust that it becomes.
+//!
+//! The Rust is compiled with this test, so that what is pinned is also known to be accepted.
+//! `UPDATE_GOLDEN=1 cargo test -p daemoneye-ipc-tests --test golden` writes it anew.
+//!
+//! **Invariant**: every folder is compiled, and no output is left without its schema.
+#![deny(missing_docs, unreachable_pub, unused_qualifications, clippy::pedantic)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use daemoneye_ipc_codegen::project::Project;
+
+macro_rules! golden {
+    ($($name:ident: $path:literal,)*) => {
+        $(
+            #[rustfmt::skip]
+            #[path = $path]
+            mod $name;
+        )*
+        const COMPILED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+golden! {
+    comments: "golden/comments/rust/mod.rs",
+    deprecated: "golden/deprecated/rust/mod.rs",
+    empty: "golden/empty/rust/mod.rs",
+    keywords: "golden/keywords/rust/mod.rs",
+    kinds: "golden/kinds/rust/mod.rs",
+    no_package: "golden/no_package/rust/mod.rs",
+    options: "golden/options/rust/mod.rs",
+    packages: "golden/packages/rust/mod.rs",
+    prelude: "golden/prelude/rust/mod.rs",
+    proto2: "golden/proto2/rust/mod.rs",
+    services: "golden/services/rust/mod.rs",
+    shapes: "golden/shapes/rust/mod.rs",
+    well_known: "golden/well_known/rust/mod.rs",
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
+}
+
+#[test]
+fn every_schema_becomes_the_rust_beside_it() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut failures = Vec::new();
+    for name in COMPILED {
+        let folder = folder().join(name);
+        let project = Project::single(&folder, &folder.join("rust"));
+        if update {
+            project
+                .write()
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let staleness = project
+            .check()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        if !staleness.is_fresh() {
+            failures.push(format!("{name}:\n{staleness}"));
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{}\nrun with UPDATE_GOLDEN=1 if this is meant",
+        failures.join("\n")
+    );
+}
+
+#[test]
+fn every_folder_is_compiled() {
+    let folders: BTreeSet<String> = std::fs::read_dir(folder())
+        .expect("the folder of golden schemas")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    let compiled: BTreeSet<String> = COMPILED.iter().map(ToString::to_string).collect();
+    assert_eq!(folders, compiled);
+}

@@ -1,0 +1,122 @@
+//! The attribute and the generator emit the same tokens for every service of every schema: all but
+//! the trait, which the user of the attribute writes.
+//!
+//! **Invariant**: the attribute's own sources are run here, not a copy of what they do.
+
+#[path = "../macros/src/attribute/mod.rs"]
+mod attribute;
+
+use std::path::{Path, PathBuf};
+
+use daemoneye_ipc_codegen::Options;
+use daemoneye_ipc_codegen::emit::{Scope, method_signature, service_items};
+use daemoneye_ipc_codegen::load::load;
+use daemoneye_ipc_codegen::lower::lower;
+use daemoneye_ipc_codegen::model::Service;
+use quote::{ToTokens, quote};
+use syn::Item;
+
+#[test]
+fn the_attribute_emits_what_the_generator_emits() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root.canonicalize().expect("the workspace");
+    let mut compared = 0;
+    for (folder, minimum) in [("schemas", 4), ("tests/golden", 12)] {
+        let mut protos = Vec::new();
+        find_protos(&root.join(folder), &mut protos);
+        assert!(protos.len() >= minimum, "{folder} has schemas");
+        for proto in protos {
+            // Golden schemas import what is beside them; the product's, what is in its folder.
+            let include = if folder == "schemas" {
+                root.join(folder)
+            } else {
+                proto.parent().expect("a folder").to_path_buf()
+            };
+            compared += compare(&root, &proto, &include);
+        }
+    }
+    assert!(compared >= 15, "only {compared} services were compared");
+}
+
+/// Compares all services that `proto` itself defines; says how many there were.
+fn compare(root: &Path, proto: &Path, include: &Path) -> usize {
+    let loaded = load(&[proto.to_path_buf()], &[include.to_path_buf()])
+        .unwrap_or_else(|error| panic!("{error}"));
+    let own: Vec<String> = loaded
+        .pool
+        .get_file_by_name(&loaded.roots[0])
+        .expect("the file that was loaded")
+        .services()
+        .map(|service| service.full_name().to_owned())
+        .collect();
+    let schema = lower(&loaded, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let scope = Scope::beside_messages("::daemoneye_ipc").expect("a path");
+    for service in schema
+        .services()
+        .filter(|service| own.contains(&service.full_name))
+    {
+        let generated = service_items(service, &scope).expect("nameable messages");
+        let (schema, include) = (relative(proto, root), relative(include, root));
+        let full_name = &service.full_name;
+        let arguments = quote! {
+            schema = #schema, service = #full_name, includes = [#include], messages = self
+        };
+        let expanded = attribute::ipc_service(arguments, handler_trait(service), root);
+        assert_eq!(
+            without_trait(expanded),
+            generated.to_string(),
+            "{full_name}"
+        );
+    }
+    own.len()
+}
+
+/// The trait as a user would write it.
+fn handler_trait(service: &Service) -> proc_macro2::TokenStream {
+    let methods: Vec<String> = service.methods.iter().map(method_signature).collect();
+    let text = format!(
+        "pub trait {} {{ {} }}",
+        service.rust_name,
+        methods.join("\n")
+    );
+    text.parse()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// The expansion without the trait, the checks of its types and the tracking of its files.
+fn without_trait(expanded: proc_macro2::TokenStream) -> String {
+    let file: syn::File = syn::parse2(expanded).expect("items");
+    let mut rest = proc_macro2::TokenStream::new();
+    for item in &file.items {
+        match item {
+            Item::Trait(_) => {}
+            Item::Const(constant) if constant.ident == "_" => {}
+            Item::Macro(error) => panic!("the attribute refused it: {}", error.to_token_stream()),
+            item => item.to_tokens(&mut rest),
+        }
+    }
+    rest.to_string()
+}
+
+fn relative(path: &Path, root: &Path) -> String {
+    path.strip_prefix(root)
+        .expect("a path in the workspace")
+        .to_str()
+        .expect("text")
+        .to_owned()
+}
+
+fn find_protos(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            find_protos(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "proto")
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
