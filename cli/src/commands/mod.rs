@@ -1,0 +1,69 @@
+//! One file per command, and the way from the command line to each.
+//!
+//! **Invariant**: commands share no state; what one prints is all that it leaves behind.
+
+mod health_check;
+mod ipc_test;
+mod ps;
+mod schema;
+mod watch;
+
+pub(crate) use health_check::examine;
+
+use std::{future::Future, io};
+
+use crate::{
+    args::{Cli, Command, DemoChild, Ipc, Schema},
+    connect,
+    demo::{self, child},
+    explain::Explanation,
+    failure::Failure,
+};
+
+/// Runs what the command line asks for and returns the exit code.
+pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
+    let file = cli.config.as_deref();
+    match cli.command {
+        Command::HealthCheck(args) => {
+            let config = connect::configuration(file, &args.target)?;
+            block_on(health_check::run(config, args.verbose, args.json))
+        }
+        Command::Ipc(Ipc::Test(args)) => {
+            let config = connect::configuration(file, &args.target)?;
+            block_on(ipc_test::run(config, args))
+        }
+        Command::Ps(args) => {
+            let config = connect::configuration(file, &args.target)?;
+            block_on(ps::run(config, args))
+        }
+        Command::Watch(args) => {
+            let config = connect::configuration(file, &args.target)?;
+            block_on(watch::run(config, args))
+        }
+        Command::Schema(Schema::Generate(args)) => schema::generate(args),
+        Command::Demo(args) => block_on(demo::run(connect::base(file)?, file, args.json)),
+        Command::DemoChild(DemoChild { parent, role }) => {
+            child::tie_to_parent(parent);
+            block_on(child::play(role, file))
+        }
+    }
+}
+
+/// Runs `work` to its end, on this thread unless it spawns: the kernel ties a child to the thread that
+/// started it, and a single thread measures latency without hand-overs.
+fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(no_runtime)?.block_on(work)
+}
+
+fn no_runtime(error: io::Error) -> Failure {
+    Failure::failed(
+        "the asynchronous runtime does not start",
+        Explanation::new(
+            error.to_string(),
+            "free some memory or file descriptors (ulimit -n) and try again",
+        ),
+    )
+}

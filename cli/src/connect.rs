@@ -1,0 +1,37 @@
+//! From options to a configuration, and from that to a channel.
+//!
+//! **Invariant**: the command line overrides the environment, which overrides the file; the result is
+//! validated before anything is opened.
+
+use std::path::Path;
+
+use daemoneye_ipc::{Channel, IpcConfig};
+
+use crate::{args::Target, failure::Failure};
+
+/// File and environment alone.
+pub(crate) fn base(file: Option<&Path>) -> Result<IpcConfig, Failure> {
+    IpcConfig::load(file).map_err(|error| Failure::config(&error))
+}
+
+/// File, environment and options.
+pub(crate) fn configuration(file: Option<&Path>, target: &Target) -> Result<IpcConfig, Failure> {
+    let mut config = base(file)?;
+    if let Some(endpoint) = &target.endpoint {
+        config.endpoint_path.clone_from(endpoint);
+    }
+    if let Some(timeout) = target.timeout {
+        config.read_timeout_ms = timeout;
+        config.limits.handshake_timeout_ms = timeout;
+        config.reconnect.connect_timeout_ms = timeout;
+    }
+    config.validate().map_err(|error| Failure::config(&error))?;
+    Ok(config)
+}
+
+/// A connected channel; the failure says why there is none.
+pub(crate) async fn channel(config: &IpcConfig) -> Result<Channel, Failure> {
+    Channel::connect(config.clone())
+        .await
+        .map_err(|error| Failure::connect(&error, &config.endpoint_path, config.crc32_variant))
+}
