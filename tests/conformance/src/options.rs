@@ -1,0 +1,87 @@
+//! The command line, and how it changes the configuration.
+//!
+//! **Invariant**: a flag that is given wins over file and environment; one that is not changes nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use daemoneye_ipc::{IpcConfig, IpcError, wire::Crc32Variant};
+
+/// Tests implementations of the DaemonEye IPC wire contract.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the conformance service; prints `ready PATH`, drains on SIGTERM and Ctrl-C.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Path of the socket.
+    #[arg(long, value_name = "PATH")]
+    endpoint: PathBuf,
+    /// YAML file with an `ipc:` section.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Largest frame payload.
+    #[arg(long, value_name = "N")]
+    max_frame_bytes: Option<usize>,
+    /// Connections at once.
+    #[arg(long, value_name = "N")]
+    max_connections: Option<usize>,
+    /// Calls in flight on one connection.
+    #[arg(long, value_name = "N")]
+    max_calls: Option<usize>,
+    /// Time for a frame that has begun.
+    #[arg(long, value_name = "N")]
+    read_timeout_ms: Option<u64>,
+    /// Time in which a peer has to take a byte.
+    #[arg(long, value_name = "N")]
+    write_timeout_ms: Option<u64>,
+    /// Time from accept to HELLO.
+    #[arg(long, value_name = "N")]
+    handshake_timeout_ms: Option<u64>,
+    /// Time for calls in flight when the server shuts down.
+    #[arg(long, value_name = "N")]
+    drain_timeout_ms: Option<u64>,
+    /// Bytes granted at the start of each stream that a client sends.
+    #[arg(long, value_name = "N")]
+    stream_credit: Option<usize>,
+    /// Checksum variant: ieee or castagnoli.
+    #[arg(long, value_name = "VARIANT")]
+    crc: Option<Crc32Variant>,
+    /// Users that may connect beside the server's own and root.
+    #[arg(long, value_name = "N", num_args = 1..)]
+    pub(crate) allow_uid: Option<Vec<u32>>,
+}
+
+impl Serve {
+    pub(crate) fn config(&self) -> Result<IpcConfig, IpcError> {
+        let mut config = IpcConfig::load(self.config.as_deref())?;
+        config.endpoint_path.clone_from(&self.endpoint);
+        let limits = &mut config.limits;
+        set(&mut limits.max_calls, self.max_calls);
+        set(&mut limits.handshake_timeout_ms, self.handshake_timeout_ms);
+        set(&mut limits.drain_timeout_ms, self.drain_timeout_ms);
+        set(&mut limits.stream_credit_bytes, self.stream_credit);
+        set(&mut config.max_frame_bytes, self.max_frame_bytes);
+        set(&mut config.max_connections, self.max_connections);
+        set(&mut config.read_timeout_ms, self.read_timeout_ms);
+        set(&mut config.write_timeout_ms, self.write_timeout_ms);
+        set(&mut config.crc32_variant, self.crc);
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn set<T: Copy>(setting: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *setting = value;
+    }
+}
