@@ -1,0 +1,143 @@
+//! What a connection reads from and writes to.
+//!
+//! **Invariant**: no operation waits; one that cannot go on says so ([`io::ErrorKind::WouldBlock`]).
+
+use std::{
+    io::{self, IoSlice},
+    task::{Context, Poll},
+};
+
+use bytes::BufMut;
+
+#[cfg(unix)]
+use super::unix::Socket;
+use super::{memory, peer::Peer};
+
+/// One end of a connection: a socket, or one end of a [`memory_pair`].
+///
+/// All operations take `&self`. Any task may try to read or to write at any time; one task at a time may
+/// wait for each direction, since the last one to poll is the one that is woken.
+#[derive(Debug)]
+pub struct Link {
+    io: Io,
+    peer: Peer,
+}
+
+#[derive(Debug)]
+enum Io {
+    #[cfg(unix)]
+    Socket(Socket),
+    Memory(memory::End),
+}
+
+/// Two links that are connected to each other without a socket, for tests and within a process. Each
+/// direction holds up to `capacity` bytes (at least one). The peer of each is this process.
+#[must_use]
+pub fn memory_pair(capacity: usize) -> (Link, Link) {
+    let (first, second) = memory::pair(capacity);
+    let link = |end| Link {
+        io: Io::Memory(end),
+        peer: Peer::current(),
+    };
+    (link(first), link(second))
+}
+
+impl Link {
+    #[cfg(unix)]
+    pub(super) fn socket(socket: Socket) -> io::Result<Self> {
+        let peer = socket.peer()?;
+        Ok(Self {
+            io: Io::Socket(socket),
+            peer,
+        })
+    }
+
+    /// Who is at the other end, as the kernel said when the connection was made.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Appends what has arrived to `buffer`, up to the room that it has, and returns the number of
+    /// bytes; 0 is the end of the stream (or a buffer without room).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing has arrived: wait with [`Link::poll_read_ready`]. After a
+    /// read that leaves room in the buffer this answer costs no system call. Any other error is fatal.
+    pub fn try_read<B: BufMut>(&self, buffer: &mut B) -> io::Result<usize> {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.try_read(buffer),
+            Io::Memory(end) => end.try_read(buffer),
+        }
+    }
+
+    /// Writes from `slices`, in order, and returns the number of bytes that were taken.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if none was: wait with [`Link::poll_write_ready`]. Any other error is
+    /// fatal.
+    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.try_write_vectored(slices),
+            Io::Memory(end) => end.try_write_vectored(slices),
+        }
+    }
+
+    /// Ready when [`Link::try_read`] is worth a try, which may be too early but never too late. Until
+    /// then the task of `cx` is woken when it is.
+    ///
+    /// # Errors
+    /// If the runtime is shutting down.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.poll_read_ready(cx),
+            Io::Memory(end) => end.poll_read_ready(cx).map(Ok),
+        }
+    }
+
+    /// As [`Link::poll_read_ready`], for [`Link::try_write_vectored`].
+    ///
+    /// # Errors
+    /// If the runtime is shutting down.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.poll_write_ready(cx),
+            Io::Memory(end) => end.poll_write_ready(cx).map(Ok),
+        }
+    }
+
+    /// Ends the writing side alone: the peer reads what was written, and then the end of the stream.
+    pub fn half_close(&self) {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.half_close(),
+            Io::Memory(end) => end.half_close(),
+        }
+    }
+
+    /// Ends both directions now, for all who hold this link. The peer still reads what was written.
+    pub fn shutdown(&self) {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.shutdown(),
+            Io::Memory(end) => end.shutdown(),
+        }
+    }
+
+    /// Grows the kernel's buffers to hold about `send` and `receive` bytes, as far as the system's limits
+    /// allow; never shrinks them. For connections that carry large messages.
+    ///
+    /// # Errors
+    /// If the socket is gone.
+    pub fn set_buffers(&self, send: usize, receive: usize) -> io::Result<()> {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.set_buffers(send, receive),
+            Io::Memory(_) => Ok(()),
+        }
+    }
+}

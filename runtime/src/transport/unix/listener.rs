@@ -1,0 +1,117 @@
+//! Accepts connections.
+//!
+//! **Invariant**: running out of descriptors or memory delays connections and never ends the server,
+//! and never makes it spin.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use interprocess::{
+    local_socket::traits::tokio::Listener as _,
+    os::unix::uds_local_socket::tokio::Listener as Accepting,
+};
+use rustix::io::Errno;
+
+use super::{
+    EndpointOptions, Socket,
+    claim::{self, Claim},
+    refused,
+};
+use crate::{error::IpcError, transport::Link};
+
+/// Pauses while the system has no descriptors or memory left.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A socket at a path, listening. Dropping it removes the socket from the file system, provided that it
+/// is still the one that was put there.
+#[derive(Debug)]
+pub struct Listener {
+    // Dropped first: the name goes while the socket is still open.
+    _claim: Claim,
+    accepting: Accepting,
+    path: PathBuf,
+}
+
+impl Listener {
+    /// Listens at `path`, which is absolute.
+    ///
+    /// The directories above are judged, and created if they are missing. The name is taken by a lock
+    /// on the file `<path>.lock`, which stays there. The socket is prepared in a private directory
+    /// beside its place and moved there complete, so that it can never be opened with other permissions
+    /// than `options` say.
+    ///
+    /// # Errors
+    /// [`IpcError::Endpoint`] with the reason and what to do: a live server has the path, something
+    /// else is there, a directory is not safe, the path is too long, the system refuses.
+    pub async fn bind(path: &Path, options: &EndpointOptions) -> Result<Self, IpcError> {
+        let (claim, socket) = claim::claim(path, options).await?;
+        let accepting = Accepting::try_from(socket)
+            .map_err(|error| refused(path, "the runtime does not take the socket", Some(error)))?;
+        Ok(Self {
+            _claim: claim,
+            accepting,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next connection, with its peer's credentials. May be dropped and called again without losing
+    /// a connection.
+    ///
+    /// # Errors
+    /// [`IpcError::Io`] if the listening socket itself has failed. A connection that fails before it is
+    /// accepted is passed over, and a shortage of descriptors or memory is waited out.
+    pub async fn accept(&self) -> Result<Link, IpcError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.accepting.accept().await {
+                Ok(stream) => match Link::socket(Socket::from(stream)) {
+                    Ok(link) => return Ok(link),
+                    Err(error) => {
+                        tracing::debug!(%error, "a connection was passed over: the kernel does not say whose it is");
+                        continue;
+                    }
+                },
+                Err(error) => error,
+            };
+            match Trouble::of(&error) {
+                Trouble::Passing => {}
+                Trouble::Shortage => {
+                    tracing::warn!(endpoint = %self.path.display(), %error, "no connection can be accepted for now");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Trouble::Fatal => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What a failed accept means (accept(2)).
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// One connection is gone, or a signal came.
+    Passing,
+    /// The system is short of something, and the connection waits.
+    Shortage,
+    Fatal,
+}
+
+impl Trouble {
+    fn of(error: &io::Error) -> Self {
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::INTR | Errno::CONNABORTED | Errno::PROTO | Errno::PERM) => Self::Passing,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => Self::Shortage,
+            _ => Self::Fatal,
+        }
+    }
+}

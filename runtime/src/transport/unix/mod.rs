@@ -1,0 +1,81 @@
+//! Unix domain sockets: a listener that trusts nothing it finds, and a connect that knows why it failed.
+//!
+//! **Invariant**: names are resolved by descriptor, one directory at a time; what is there and is not
+//! the own dead socket is never replaced, removed or written to.
+
+mod claim;
+mod connect;
+mod directory;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod groups;
+mod inspect;
+mod listener;
+mod socket;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+pub(super) use self::socket::Socket;
+pub use self::{
+    connect::connect,
+    directory::{Finding, Severity},
+    inspect::{EndpointReport, Entry, EntryKind, inspect},
+    listener::Listener,
+};
+use crate::{config::MAX_ENDPOINT_BYTES, error::IpcError};
+
+/// How a listener creates what it creates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointOptions {
+    /// Permissions of the socket, exactly, whatever the umask. Default `0o600`.
+    pub mode: u32,
+    /// Permissions of each directory that has to be created. Default `0o700`.
+    pub dir_mode: u32,
+}
+
+impl Default for EndpointOptions {
+    fn default() -> Self {
+        Self {
+            mode: 0o600,
+            dir_mode: 0o700,
+        }
+    }
+}
+
+/// An endpoint that cannot be used, and why.
+fn refused(path: &Path, reason: impl Into<String>, source: Option<io::Error>) -> IpcError {
+    IpcError::Endpoint {
+        endpoint: path.to_path_buf(),
+        reason: reason.into(),
+        source,
+    }
+}
+
+/// Splits an endpoint into its directory and its name, and checks that a socket's address holds it.
+fn split(path: &Path) -> Result<(&Path, &std::ffi::OsStr), IpcError> {
+    let length = path.as_os_str().len();
+    if length > MAX_ENDPOINT_BYTES {
+        let reason = format!(
+            "the path has {length} bytes, and a socket's path has at most {MAX_ENDPOINT_BYTES}: use a shorter one"
+        );
+        return Err(refused(path, reason, None));
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(directory), Some(name)) if path.is_absolute() => Ok((directory, name)),
+        _ => Err(refused(
+            path,
+            "it is not an absolute path that names a socket",
+            None,
+        )),
+    }
+}
+
+/// `name` with something before and after it.
+fn beside(name: &std::ffi::OsStr, before: &str, after: &str) -> PathBuf {
+    let mut text = std::ffi::OsString::from(before);
+    text.push(name);
+    text.push(after);
+    text.into()
+}
