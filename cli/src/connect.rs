@@ -3,7 +3,7 @@
 //! **Invariant**: the command line overrides the environment, which overrides the file; the result is
 //! validated before anything is opened.
 
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 
 use daemoneye_ipc::{Channel, IpcConfig};
 
@@ -18,7 +18,7 @@ pub(crate) fn base(file: Option<&Path>) -> Result<IpcConfig, Failure> {
 pub(crate) fn configuration(file: Option<&Path>, target: &Target) -> Result<IpcConfig, Failure> {
     let mut config = base(file)?;
     if let Some(endpoint) = &target.endpoint {
-        config.endpoint_path.clone_from(endpoint);
+        config.endpoint_path = absolute(endpoint)?;
     }
     if let Some(timeout) = target.timeout {
         config.read_timeout_ms = timeout;
@@ -27,6 +27,14 @@ pub(crate) fn configuration(file: Option<&Path>, target: &Target) -> Result<IpcC
     }
     config.validate().map_err(|error| Failure::config(&error))?;
     Ok(config)
+}
+
+/// What a user means by a relative path on a command line; a configuration has none.
+fn absolute(endpoint: &Path) -> Result<PathBuf, Failure> {
+    path::absolute(endpoint).map_err(|error| Failure::Usage {
+        message: format!("--endpoint {}: {error}", endpoint.display()),
+        hint: "name the path of the server's socket".to_owned(),
+    })
 }
 
 /// A connected channel; the failure says why there is none.

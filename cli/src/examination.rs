@@ -9,8 +9,10 @@ use std::{
 };
 
 use daemoneye_ipc::{
-    IpcConfig, IpcError, transport,
-    wire::{Hello, PROTOCOL_VERSION},
+    IpcConfig, IpcError,
+    schema::ipc::v1::ServiceOffer,
+    transport,
+    wire::{Hello, PROTOCOL_VERSION, Verdict},
 };
 use serde_json::json;
 
@@ -41,6 +43,13 @@ pub(crate) struct Reached {
     pub(crate) probe: Probe<Socket>,
     /// What the server announces.
     pub(crate) hello: Hello,
+}
+
+impl Reached {
+    /// Whether the server serves the service of that full name.
+    pub(crate) fn serves(&self, name: &str) -> bool {
+        served(&self.hello).any(|service| service.name == name)
+    }
 }
 
 impl<'a> Examination<'a> {
@@ -141,16 +150,17 @@ impl<'a> Examination<'a> {
         match open(self.config).await {
             Ok(connection) => {
                 let peer = connection.peer();
-                self.server = peer.pid;
-                let name = peer.pid.and_then(process::name);
-                let detail = match (peer.pid, &name) {
+                let pid = peer.pid.and_then(|pid| u32::try_from(pid).ok());
+                self.server = pid;
+                let name = pid.and_then(process::name);
+                let detail = match (pid, &name) {
                     (Some(pid), Some(name)) => format!("process {pid} ({name}), uid {}", peer.uid),
                     (Some(pid), None) => format!("process {pid}, uid {}", peer.uid),
                     (None, _) => format!("a process of uid {}", peer.uid),
                 };
                 let check = Check::passed("connect", detail).took(start.elapsed());
                 let check = check
-                    .fact("pid", peer.pid)
+                    .fact("pid", pid)
                     .fact("uid", peer.uid)
                     .fact("process", name);
                 self.record(check)?;
@@ -230,15 +240,22 @@ pub(crate) fn hello(config: &IpcConfig) -> Hello {
     }
 }
 
+/// The services that a server serves. It also answers to those that this side named and it does not
+/// serve.
+pub(crate) fn served(hello: &Hello) -> impl Iterator<Item = &ServiceOffer> {
+    hello
+        .services
+        .iter()
+        .filter(|service| service.verdict() != Verdict::Absent)
+}
+
 fn handshake_check(hello: &Hello) -> Check {
     let agent = if hello.agent.is_empty() {
         "a server without a name"
     } else {
         &hello.agent
     };
-    let services: Vec<_> = hello
-        .services
-        .iter()
+    let services: Vec<_> = served(hello)
         .map(|service| json!({ "name": service.name, "revision": service.revision }))
         .collect();
     let detail = format!(

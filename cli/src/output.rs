@@ -30,6 +30,9 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What matters less.
 pub(crate) const FAINT: Style = Style::new().dimmed();
 
+/// Columns of a check's name; longer names push their line to the right.
+const NAME_WIDTH: usize = 21;
+
 /// Standard output, for people or for programs.
 #[derive(Debug)]
 pub(crate) struct Output<W: Write = AutoStream<io::Stdout>> {
@@ -149,13 +152,13 @@ fn check_lines(check: &Check, verbose: bool) -> Vec<String> {
         micros => format::duration(Duration::from_micros(micros)),
     };
     let first = format!(
-        "  {style}{word:<4}{style:#}  {FAINT}{time:>7}{FAINT:#}  {:<14} {}",
+        "  {style}{word:<4}{style:#}  {FAINT}{time:>7}{FAINT:#}  {:<NAME_WIDTH$} {}",
         format::plain(&check.name),
         format::plain(&check.detail)
     );
     let below = |label: &str, text: &str| {
         format!(
-            "{:17}{FAINT}{label:<14}{FAINT:#} {}",
+            "{:17}{FAINT}{label:<NAME_WIDTH$}{FAINT:#} {}",
             "",
             format::plain(text)
         )

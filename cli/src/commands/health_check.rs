@@ -28,7 +28,7 @@ use daemoneye_ipc_generated::{
 };
 
 use crate::{
-    examination::{Examination, hello},
+    examination::{Examination, hello, served},
     explain::{self, Explanation},
     failure::Failure,
     format,
@@ -72,11 +72,7 @@ pub(crate) async fn examine(
     for check in schema_checks(&reached.hello) {
         examination.record(check)?;
     }
-    let serves_health = reached
-        .hello
-        .services
-        .iter()
-        .any(|service| service.name == HEALTH_SERVICE.name);
+    let serves_health = reached.serves(HEALTH_SERVICE.name);
     // The server may allow one connection only.
     drop(reached);
     if serves_health {
@@ -109,11 +105,7 @@ fn offers() -> Vec<ServiceOffer> {
 
 /// One check for each service that the server serves.
 fn schema_checks(theirs: &Hello) -> Vec<Check> {
-    let served = theirs
-        .services
-        .iter()
-        .filter(|service| service.verdict() != Verdict::Absent);
-    let mut checks: Vec<_> = served.map(schema_check).collect();
+    let mut checks: Vec<_> = served(theirs).map(schema_check).collect();
     if checks.is_empty() {
         let why = Explanation::new(
             "the server announces no service",
@@ -272,7 +264,7 @@ mod tests {
     use super::*;
     use crate::report::{Outcome, Verdict as State};
 
-    fn served(service: &ServiceDescriptor, verdict: Verdict) -> ServiceOffer {
+    fn offer(service: &ServiceDescriptor, verdict: Verdict) -> ServiceOffer {
         ServiceOffer {
             name: service.name.to_owned(),
             fingerprint: 7,
@@ -285,10 +277,10 @@ mod tests {
     fn verdicts_become_checks() {
         let hello = Hello {
             services: vec![
-                served(HEALTH_SERVICE, Verdict::Exact),
-                served(REFLECTION_SERVICE, Verdict::Compatible),
-                served(PROCESS_MONITOR_SERVICE, Verdict::Unknown),
-                served(AGENT_SERVICE, Verdict::Absent),
+                offer(HEALTH_SERVICE, Verdict::Exact),
+                offer(REFLECTION_SERVICE, Verdict::Compatible),
+                offer(PROCESS_MONITOR_SERVICE, Verdict::Unknown),
+                offer(AGENT_SERVICE, Verdict::Absent),
                 ServiceOffer {
                     name: "other.v1.Other".into(),
                     ..ServiceOffer::default()

@@ -10,7 +10,6 @@ use std::{
 
 use daemoneye_ipc::{
     Code, IpcConfig, Status,
-    bytes::Bytes,
     prost::Message,
     schema::health::v1::{HEALTH_SERVICE, PingRequest, PingResponse},
     wire::{Envelope, Head, Hello, Kind},
@@ -146,12 +145,7 @@ async fn round_trips(reached: &mut Reached, examination: &Examination<'_>, pings
 /// Health.Ping with as many bytes as fit into a frame of either side, and back.
 async fn largest_echo(reached: &mut Reached, examination: &Examination<'_>) -> Check {
     const NAME: &str = "largest echo";
-    if !reached
-        .hello
-        .services
-        .iter()
-        .any(|service| service.name == HEALTH_SERVICE.name)
-    {
+    if !reached.serves(HEALTH_SERVICE.name) {
         return Check::skipped(
             NAME,
             "the server does not serve the health service, which echoes",
@@ -201,7 +195,6 @@ async fn largest_echo(reached: &mut Reached, examination: &Examination<'_>) -> C
 fn largest_ping(frame: usize, head: &Head<'_>) -> (usize, Vec<u8>) {
     let message = |size: usize| PingRequest {
         payload: vec![0xA5; size].into(),
-        ..PingRequest::default()
     };
     let fits = |size: usize| head.encoded_len(Some(message(size).encoded_len())) <= frame;
     // Overhead is a few bytes for tags and lengths: start below and climb.
@@ -222,7 +215,7 @@ fn judge_echo(envelope: &Envelope, sent: &[u8]) -> Result<(), (String, Explanati
         .unwrap_or_default();
     let payload = envelope.payload.clone().unwrap_or_default();
     match PingResponse::decode(payload) {
-        Ok(reply) if Bytes::from(reply.payload.clone()) == sent => Ok(()),
+        Ok(reply) if reply.payload == sent => Ok(()),
         Ok(reply) => Err((
             "other bytes came back".to_owned(),
             Explanation::new(

@@ -23,6 +23,7 @@ use crate::{
 
 /// Runs the command until Ctrl-C, or until enough events came; both are success.
 pub(crate) async fn run(config: IpcConfig, args: Watch) -> Result<u8, Failure> {
+    let interrupted = shutdown_signal();
     let channel = connect::channel(&config).await?;
     let mut watch = Watcher {
         out: Output::stdout(args.json),
@@ -34,7 +35,7 @@ pub(crate) async fn run(config: IpcConfig, args: Watch) -> Result<u8, Failure> {
     };
     tokio::select! {
         ended = watch.follow(&channel) => ended?,
-        () = shutdown_signal() => {}
+        () = interrupted => {}
     }
     Ok(0)
 }
@@ -93,12 +94,9 @@ impl Watcher<'_> {
                 return Err(Lost::Connection);
             };
             let Some(item) = &step.item else { continue };
-            if self.out.is_json() {
-                self.out.json_line(&json(&step, item))?;
-            } else {
-                self.out.line(line(item))?;
-            }
-            if !matches!(item, Item::Started(_)) {
+            self.show_item(&step, item)?;
+            // A resumed watch begins where the last one ended, whatever the monitor has seen since.
+            if !matches!(item, Item::Started(_)) || self.after.is_none() {
                 self.after = Some((step.sequence, step.epoch.clone()));
             }
             if let (Item::Event(_), Some(left)) = (item, &mut self.left) {
@@ -106,6 +104,15 @@ impl Watcher<'_> {
             }
         }
         Ok(())
+    }
+
+    fn show_item(&mut self, step: &WatchProcessesResponse, item: &Item) -> io::Result<()> {
+        match item {
+            // Only says from where to resume.
+            Item::Progress(_) => Ok(()),
+            item if self.out.is_json() => self.out.json_line(&json(step, item)),
+            item => self.out.line(line(item)),
+        }
     }
 
     fn lost(&self, error: &daemoneye_ipc::CallError) -> Lost {
@@ -160,6 +167,11 @@ fn json(step: &WatchProcessesResponse, item: &Item) -> Value {
             "epoch": step.epoch,
             "process": event.process.as_ref().map(records::json),
         }),
+        Item::Progress(_) => json!({
+            "event": "progress",
+            "sequence": step.sequence,
+            "epoch": step.epoch,
+        }),
         Item::Gap(gap) => json!({
             "event": "gap",
             "sequence": step.sequence,
@@ -196,6 +208,7 @@ fn line(item: &Item) -> String {
                 format::plain(&records::command(process))
             )
         }
+        Item::Progress(_) => String::new(),
         Item::Gap(gap) if gap.first_missing == 0 => {
             format!("{ODD}gap{ODD:#}: procmond was restarted; what happened meanwhile is not known")
         }

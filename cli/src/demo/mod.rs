@@ -33,12 +33,13 @@ pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(30);
 /// Runs the demo and returns the exit code.
 pub(crate) async fn run(config: IpcConfig, file: Option<&Path>, json: bool) -> Result<u8, Failure> {
     let mut out = Output::stdout(json);
+    let interrupted = shutdown_signal();
     let folder = child::private_folder()?;
     let place = folder.path().to_path_buf();
     let mut demo = Demo::new(config, file, &place, &mut out);
     let ended = tokio::select! {
         ended = demo.show() => ended,
-        () = shutdown_signal() => Err(Failure::Interrupted),
+        () = interrupted => Err(Failure::Interrupted),
     };
     // Whatever children are left were killed when `show` ended or was dropped.
     let removed = folder.close();

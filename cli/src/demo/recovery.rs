@@ -116,6 +116,7 @@ async fn run_task(
     let request = GetProcessRequest {
         pid: agent.pid(),
         with_hash: true,
+        ..GetProcessRequest::default()
     };
     let request = RunTaskRequest {
         operation: Some(Operation::GetProcess(request)),

@@ -3,10 +3,7 @@
 //! **Invariant**: what is timed is whole calls, from the request in hand to the reply in hand, over the
 //! real socket to the other process.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use daemoneye_ipc::{
     CallError, Channel,
@@ -85,24 +82,19 @@ async fn calls(client: &HealthClient, at_once: usize) -> Result<Latencies, CallE
     Ok(all)
 }
 
-fn caller(
-    client: HealthClient,
-    end: Instant,
-) -> impl Future<Output = Result<Latencies, CallError>> + Send + 'static {
-    async move {
-        let payload = Bytes::from_static(&[0xA5; PAYLOAD]);
-        let mut latencies = Latencies::new();
-        loop {
-            let start = Instant::now();
-            if start >= end {
-                return Ok(latencies);
-            }
-            client
-                .ping(PingRequest {
-                    payload: payload.clone(),
-                })
-                .await?;
-            latencies.record(start.elapsed());
+async fn caller(client: HealthClient, end: Instant) -> Result<Latencies, CallError> {
+    let payload = Bytes::from_static(&[0xA5; PAYLOAD]);
+    let mut latencies = Latencies::new();
+    loop {
+        let start = Instant::now();
+        if start >= end {
+            return Ok(latencies);
         }
+        client
+            .ping(PingRequest {
+                payload: payload.clone(),
+            })
+            .await?;
+        latencies.record(start.elapsed());
     }
 }
