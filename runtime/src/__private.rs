@@ -6,9 +6,7 @@
 mod well_known;
 
 pub use crate::{
-    client::{
-        BidiStreamingCall, ClientStreamingCall, ServerStreamingCall, Stub, UnaryCall,
-    },
+    client::{BidiStreamingCall, ClientStreamingCall, ServerStreamingCall, Stub, UnaryCall},
     server::{HandlerSlot, ServerCall, Service},
 };
 

@@ -144,7 +144,9 @@ pub(crate) fn flush<S: Outgoing>(
     writer: &Mutex<Transmit>,
 ) -> io::Result<Flush> {
     loop {
-        let Some(mut transmit) = writer.try_lock() else { return Ok(Flush::Busy) };
+        let Some(mut transmit) = writer.try_lock() else {
+            return Ok(Flush::Busy);
+        };
         session.lock().transmit(&mut transmit);
         while !transmit.is_empty() {
             let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
@@ -182,7 +184,10 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn new() -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep_until(tokio::time::Instant::now())), armed: None }
+        Self {
+            sleep: Box::pin(tokio::time::sleep_until(tokio::time::Instant::now())),
+            armed: None,
+        }
     }
 
     /// Whether `until` has come; if not, the task is woken then at the latest.
@@ -195,7 +200,9 @@ impl Alarm {
             }
             match self.sleep.as_mut().poll(cx) {
                 Poll::Pending => return false,
-                Poll::Ready(()) if self.armed.take().is_some_and(|armed| armed >= until) => return true,
+                Poll::Ready(()) if self.armed.take().is_some_and(|armed| armed >= until) => {
+                    return true;
+                }
                 Poll::Ready(()) => {}
             }
         }

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 use crate::{
     schema::health::v1::{
-        CheckRequest, CheckResponse, ComponentHealth, Health, HealthStatus, PingRequest, PingResponse,
-        WatchRequest, WatchResponse,
+        CheckRequest, CheckResponse, ComponentHealth, Health, HealthStatus, PingRequest,
+        PingResponse, WatchRequest, WatchResponse,
     },
     server::CallContext,
     status::Status,
@@ -77,7 +77,10 @@ impl HealthReporter {
     /// A reporter without components, which reads as healthy.
     #[must_use]
     pub fn new() -> Self {
-        Self { board: Arc::new(watch::Sender::new(Board::new())), started: crate::driver::now() }
+        Self {
+            board: Arc::new(watch::Sender::new(Board::new())),
+            started: crate::driver::now(),
+        }
     }
 
     /// Reports how a component is, and why, for people. Those who watch hear of it.
@@ -96,18 +99,21 @@ impl HealthReporter {
 
     /// Forgets a component.
     pub fn remove(&self, component: &str) {
-        self.board.send_if_modified(|board| board.remove(component).is_some());
+        self.board
+            .send_if_modified(|board| board.remove(component).is_some());
     }
 
     fn update(&self, component: &str, update: impl FnOnce(&mut Component)) {
         self.board.send_modify(|board| {
-            let known = board.entry(component.to_owned()).or_insert_with(|| Component {
-                status: ComponentStatus::Healthy,
-                message: String::new(),
-                since: crate::driver::now(),
-                last_check: SystemTime::now(),
-                errors: 0,
-            });
+            let known = board
+                .entry(component.to_owned())
+                .or_insert_with(|| Component {
+                    status: ComponentStatus::Healthy,
+                    message: String::new(),
+                    since: crate::driver::now(),
+                    last_check: SystemTime::now(),
+                    errors: 0,
+                });
             update(known);
             known.last_check = SystemTime::now();
         });
@@ -116,14 +122,24 @@ impl HealthReporter {
 
 /// The components that `only` names (all if empty), and the worst status among them.
 fn report(board: &Board, only: &str) -> Result<(HealthStatus, Vec<ComponentHealth>), Status> {
-    let chosen = board.iter().filter(|(name, _)| only.is_empty() || name.as_str() == only);
+    let chosen = board
+        .iter()
+        .filter(|(name, _)| only.is_empty() || name.as_str() == only);
     let chosen: Vec<_> = chosen.collect();
     if chosen.is_empty() && !only.is_empty() {
-        return Err(Status::not_found(format!("no component is called {only:?}")));
+        return Err(Status::not_found(format!(
+            "no component is called {only:?}"
+        )));
     }
     let worst = chosen.iter().map(|(_, component)| component.status).max();
     let status = worst.unwrap_or(ComponentStatus::Healthy).into();
-    Ok((status, chosen.into_iter().map(|(name, component)| component.to_message(name)).collect()))
+    Ok((
+        status,
+        chosen
+            .into_iter()
+            .map(|(name, component)| component.to_message(name))
+            .collect(),
+    ))
 }
 
 impl Component {
@@ -157,7 +173,11 @@ impl Health for HealthService {
         let (status, components) = report(&self.reporter.board.borrow(), &request.component)?;
         let uptime = crate::driver::now().saturating_duration_since(self.reporter.started);
         let uptime = prost_types::Duration::try_from(uptime).ok();
-        Ok(CheckResponse { status: status.into(), components, uptime })
+        Ok(CheckResponse {
+            status: status.into(),
+            components,
+            uptime,
+        })
     }
 
     async fn watch(
@@ -166,11 +186,16 @@ impl Health for HealthService {
         request: WatchRequest,
     ) -> Result<impl Stream<Item = Result<WatchResponse, Status>> + Send, Status> {
         report(&self.reporter.board.borrow(), &request.component)?;
-        Ok(Changes { wait: wait(self.reporter.board.subscribe(), true), only: request.component })
+        Ok(Changes {
+            wait: wait(self.reporter.board.subscribe(), true),
+            only: request.component,
+        })
     }
 
     async fn ping(&self, _: &CallContext, request: PingRequest) -> Result<PingResponse, Status> {
-        Ok(PingResponse { payload: request.payload })
+        Ok(PingResponse {
+            payload: request.payload,
+        })
     }
 }
 
@@ -197,7 +222,9 @@ impl Stream for Changes {
     type Item = Result<WatchResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(mut board) = ready!(self.wait.as_mut().poll(cx)) else { return Poll::Ready(None) };
+        let Some(mut board) = ready!(self.wait.as_mut().poll(cx)) else {
+            return Poll::Ready(None);
+        };
         let report = report(&board.borrow_and_update(), &self.only);
         self.wait = wait(board, false);
         Poll::Ready(Some(report.map(|(status, components)| WatchResponse {

@@ -30,7 +30,9 @@ impl ReflectionService {
 
     fn find(&self, name: &str) -> Result<&'static ServiceDescriptor, Status> {
         let found = self.services.iter().find(|service| service.name == name);
-        found.copied().ok_or_else(|| Status::not_found(format!("service {name:?} is not served here")))
+        found
+            .copied()
+            .ok_or_else(|| Status::not_found(format!("service {name:?} is not served here")))
     }
 }
 
@@ -44,9 +46,15 @@ impl Reflection for ReflectionService {
             name: service.name.to_owned(),
             revision: service.revision,
             fingerprint: service.fingerprint,
-            methods: service.methods.iter().map(|method| method.name.to_owned()).collect(),
+            methods: service
+                .methods
+                .iter()
+                .map(|method| method.name.to_owned())
+                .collect(),
         };
-        Ok(ListServicesResponse { services: self.services.iter().map(info).collect() })
+        Ok(ListServicesResponse {
+            services: self.services.iter().map(info).collect(),
+        })
     }
 
     async fn get_descriptors(
@@ -57,13 +65,22 @@ impl Reflection for ReflectionService {
         let services = if request.services.is_empty() {
             self.services.clone()
         } else {
-            request.services.iter().map(|name| self.find(name)).collect::<Result<_, _>>()?
+            request
+                .services
+                .iter()
+                .map(|name| self.find(name))
+                .collect::<Result<_, _>>()?
         };
         let (mut files, mut seen) = (FileDescriptorSet::default(), HashSet::new());
         for service in services {
-            let set = FileDescriptorSet::decode(service.file_descriptor_set)
-                .map_err(|error| Status::internal(format!("a descriptor does not decode: {error}")))?;
-            files.file.extend(set.file.into_iter().filter(|file| seen.insert(file.name().to_owned())));
+            let set = FileDescriptorSet::decode(service.file_descriptor_set).map_err(|error| {
+                Status::internal(format!("a descriptor does not decode: {error}"))
+            })?;
+            files.file.extend(
+                set.file
+                    .into_iter()
+                    .filter(|file| seen.insert(file.name().to_owned())),
+            );
         }
         Ok(GetDescriptorsResponse { files: Some(files) })
     }

@@ -59,7 +59,11 @@ mod tests {
     fn hashes_are_those_of_the_names() {
         for (name, hash) in TABLE {
             let digest = Sha256::digest(name.as_bytes());
-            assert_eq!(digest.first_chunk().copied().map(u64::from_le_bytes), Some(*hash), "{name}");
+            assert_eq!(
+                digest.first_chunk().copied().map(u64::from_le_bytes),
+                Some(*hash),
+                "{name}"
+            );
         }
     }
 }

@@ -147,7 +147,10 @@ impl Channel {
     /// [`IpcError::Config`] for a wrong setting.
     pub fn with_policy(config: IpcConfig, policy: SchemaPolicy) -> Result<Self, IpcError> {
         config.validate()?;
-        let idle = Progress { state: ChannelState::Idle, failures: 0 };
+        let idle = Progress {
+            state: ChannelState::Idle,
+            failures: 0,
+        };
         Ok(Self(Arc::new(Owner(Arc::new(Shared {
             session: SessionConfig::from(&config),
             policy,
@@ -204,8 +207,7 @@ impl Channel {
     #[must_use]
     pub fn server_hello(&self) -> Option<Hello> {
         let current = self.0.0.current.lock().clone()?;
-        let hello = current.session.lock().server_hello().cloned();
-        hello
+        current.session.lock().server_hello().cloned()
     }
 
     /// Measures a round trip to the server's connection, without any handler. Connects if need be.
@@ -216,7 +218,10 @@ impl Channel {
         let shared = &self.0.0;
         let error = |kind| CallError::new(kind, Arc::clone(&shared.endpoint), PING_PATH, false);
         let conn = shared.acquire_ready().await.map_err(error)?;
-        let wait = PingWait { number: conn.with(|s| s.ping(crate::driver::now())), conn };
+        let wait = PingWait {
+            number: conn.with(|s| s.ping(crate::driver::now())),
+            conn,
+        };
         let pong = std::future::poll_fn(|cx| wait.conn.session.lock().poll_pong(wait.number, cx));
         match tokio::time::timeout(shared.session.read_timeout, pong).await {
             Ok(Ok(time)) => Ok(time),
@@ -317,10 +322,17 @@ impl Shared {
 
     /// Waits for a connection that calls may be opened on: through one attempt, or, with
     /// `wait_for_ready`, through as many as the configuration allows.
-    pub(crate) async fn acquire(self: Arc<Self>, wait_for_ready: bool) -> Result<Arc<Connection>, IpcError> {
+    pub(crate) async fn acquire(
+        self: Arc<Self>,
+        wait_for_ready: bool,
+    ) -> Result<Arc<Connection>, IpcError> {
         let mut progress = self.progress.subscribe();
         let before = progress.borrow_and_update().failures;
-        let patience = if wait_for_ready { u64::from(self.config.reconnect.max_attempts) } else { 1 };
+        let patience = if wait_for_ready {
+            u64::from(self.config.reconnect.max_attempts)
+        } else {
+            1
+        };
         loop {
             if let Some(conn) = self.usable() {
                 return Ok(conn);
@@ -353,6 +365,9 @@ impl Shared {
     }
 
     fn failure(&self) -> IpcError {
-        self.last_failure.lock().as_ref().map_or(IpcError::PeerClosed, IpcError::copy)
+        self.last_failure
+            .lock()
+            .as_ref()
+            .map_or(IpcError::PeerClosed, IpcError::copy)
     }
 }

@@ -82,7 +82,11 @@ impl Connection {
         if self.driver_awake.load(Ordering::Relaxed) {
             return;
         }
-        let on_the_spot = alone && matches!(flush(&self.link, &self.session, &self.writer), Ok(Flush::Done));
+        let on_the_spot = alone
+            && matches!(
+                flush(&self.link, &self.session, &self.writer),
+                Ok(Flush::Done)
+            );
         if !on_the_spot {
             self.driver.wake();
         }
@@ -99,9 +103,16 @@ impl Connection {
 
     /// Waits for the server's HELLO.
     pub(crate) async fn handshake(&self) -> Result<Hello, Fault> {
-        let mut wait = HandshakeWait { conn: self, ticket: None };
+        let mut wait = HandshakeWait {
+            conn: self,
+            ticket: None,
+        };
         std::future::poll_fn(|cx| self.session.lock().poll_handshake(&mut wait.ticket, cx)).await?;
-        self.session.lock().server_hello().cloned().ok_or(Fault::Closed)
+        self.session
+            .lock()
+            .server_hello()
+            .cloned()
+            .ok_or(Fault::Closed)
     }
 
     /// The error for something that `fault` ended on this connection.

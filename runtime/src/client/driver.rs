@@ -175,7 +175,8 @@ impl Future for Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         // A driver that is dropped in mid-flight (its runtime ends) fails the calls in flight.
-        self.conn.with(|session| session.handle_fault(Fault::Closed));
+        self.conn
+            .with(|session| session.handle_fault(Fault::Closed));
         self.conn.link.shutdown();
         self.conn.over.notify_one();
     }

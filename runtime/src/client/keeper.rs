@@ -32,7 +32,11 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
             continue;
         }
         let half_open = shared.breaker.lock().is_half_open();
-        shared.set_state(if half_open { ChannelState::CircuitHalfOpen } else { ChannelState::Connecting });
+        shared.set_state(if half_open {
+            ChannelState::CircuitHalfOpen
+        } else {
+            ChannelState::Connecting
+        });
         match attempt(&shared).await {
             Ok(conn) => {
                 attempts_left = shared.config.reconnect.max_attempts;
@@ -110,7 +114,11 @@ fn note_failure(shared: &Shared, error: IpcError) {
     shared.progress.send_modify(|progress| {
         progress.failures += 1;
         if progress.state != ChannelState::Closed {
-            progress.state = if open { ChannelState::CircuitOpen } else { ChannelState::Backoff };
+            progress.state = if open {
+                ChannelState::CircuitOpen
+            } else {
+                ChannelState::Backoff
+            };
         }
     });
 }
@@ -157,7 +165,9 @@ impl Backoff {
     fn ceiling(&mut self) -> Duration {
         let ceiling = self.initial.as_secs_f64() * self.multiplier.powi(self.failures);
         self.failures = self.failures.saturating_add(1);
-        Duration::try_from_secs_f64(ceiling).unwrap_or(self.max).min(self.max)
+        Duration::try_from_secs_f64(ceiling)
+            .unwrap_or(self.max)
+            .min(self.max)
     }
 }
 
@@ -234,7 +244,10 @@ mod tests {
 
     #[test]
     fn the_circuit_opens_lets_one_through_and_closes_on_success() {
-        let config = CircuitBreakerConfig { failure_threshold: 2, open_ms: 100 };
+        let config = CircuitBreakerConfig {
+            failure_threshold: 2,
+            open_ms: 100,
+        };
         let (mut breaker, start) = (Breaker::new(&config), Instant::now());
         assert!(!breaker.failed(start));
         assert_eq!(breaker.admit(start), None);
@@ -243,7 +256,10 @@ mod tests {
         let later = start + Duration::from_millis(100);
         assert_eq!(breaker.admit(later), None);
         assert!(breaker.is_half_open());
-        assert!(breaker.failed(later), "a failed probe opens it again at once");
+        assert!(
+            breaker.failed(later),
+            "a failed probe opens it again at once"
+        );
         assert!(breaker.admit(later).is_some());
         breaker.succeeded();
         assert!(!breaker.is_half_open() && breaker.admit(later).is_none());

@@ -14,7 +14,8 @@ mod unary;
 pub use self::{
     channel::{Channel, ChannelState, ChannelStats},
     streaming::{
-        BidiStream, BidiStreamingCall, ClientStream, ClientStreamingCall, ServerStreamingCall, Streaming,
+        BidiStream, BidiStreamingCall, ClientStream, ClientStreamingCall, ServerStreamingCall,
+        Streaming,
     },
     stub::Stub,
     unary::UnaryCall,
@@ -32,7 +33,11 @@ macro_rules! call_options {
             }
 
             /// Sends a pair beside the request.
-            pub fn metadata(mut self, key: impl Into<String>, value: impl Into<bytes::Bytes>) -> Self {
+            pub fn metadata(
+                mut self,
+                key: impl Into<String>,
+                value: impl Into<bytes::Bytes>,
+            ) -> Self {
                 self.opening.metadata.insert(key, value);
                 self
             }

@@ -102,7 +102,11 @@ impl Opening {
         let now = now();
         if !std::mem::replace(&mut self.begun, true) {
             self.deadline = self.timeout.and_then(|timeout| now.checked_add(timeout));
-            self.channel.shared().counters.calls.fetch_add(1, Ordering::Relaxed);
+            self.channel
+                .shared()
+                .counters
+                .calls
+                .fetch_add(1, Ordering::Relaxed);
         }
         loop {
             match &mut self.phase {
@@ -110,11 +114,14 @@ impl Opening {
                     Some(conn) => self.phase = Phase::Queued(Queued { conn, ticket: None }),
                     None => {
                         let shared = Arc::clone(self.channel.shared());
-                        self.phase = Phase::Acquiring(Box::pin(shared.acquire(self.wait_for_ready)));
+                        self.phase =
+                            Phase::Acquiring(Box::pin(shared.acquire(self.wait_for_ready)));
                     }
                 },
                 Phase::Acquiring(acquire) => match acquire.as_mut().poll(cx) {
-                    Poll::Ready(Ok(conn)) => self.phase = Phase::Queued(Queued { conn, ticket: None }),
+                    Poll::Ready(Ok(conn)) => {
+                        self.phase = Phase::Queued(Queued { conn, ticket: None })
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(self.error(error, false))),
                     Poll::Pending => return self.poll_alarm(cx),
                 },
@@ -138,7 +145,9 @@ impl Opening {
         cx: &Context<'_>,
         payload: Option<&P>,
     ) -> Poll<Option<Result<Active, CallError>>> {
-        let Phase::Queued(queued) = &mut self.phase else { return Poll::Ready(None) };
+        let Phase::Queued(queued) = &mut self.phase else {
+            return Poll::Ready(None);
+        };
         let open = OpenCall {
             service: self.service,
             method: self.method,
@@ -146,20 +155,28 @@ impl Opening {
             metadata: &self.metadata,
         };
         let ticket = &mut queued.ticket;
-        let opened = queued.conn.with(|session| session.poll_open(now, cx, ticket, &open, payload));
+        let opened = queued
+            .conn
+            .with(|session| session.poll_open(now, cx, ticket, &open, payload));
         let error = match ready!(opened) {
             Ok(id) => {
                 let conn = Arc::clone(&queued.conn);
                 self.phase = Phase::Start;
-                return Poll::Ready(Some(Ok(Active { conn, id, method: self.method, ended: false })));
+                return Poll::Ready(Some(Ok(Active {
+                    conn,
+                    id,
+                    method: self.method,
+                    ended: false,
+                })));
             }
             Err(OpenError::Unusable(fault)) => {
                 let error = queued.conn.error(&fault);
                 return Poll::Ready((!self.start_over()).then(|| Err(self.error(error, false))));
             }
-            Err(OpenError::TooLarge(over)) => {
-                IpcError::TooLarge { size: over.size, max_size: over.max_size }
-            }
+            Err(OpenError::TooLarge(over)) => IpcError::TooLarge {
+                size: over.size,
+                max_size: over.max_size,
+            },
             Err(OpenError::Metadata(over)) => IpcError::Encode(over),
             Err(OpenError::SchemaMismatch(mismatch)) => mismatch.to_error(),
         };
@@ -168,19 +185,26 @@ impl Opening {
 
     /// While no session watches the deadline, this does.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Result<Active, CallError>> {
-        let Some(deadline) = self.deadline else { return Poll::Pending };
-        let alarm =
-            self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
         ready!(alarm.as_mut().poll(cx));
         Poll::Ready(Err(self.error(IpcError::Timeout, false)))
     }
 
     /// Begins once more after a short pause, if tries are left.
     fn start_over(&mut self) -> bool {
-        let Some(left) = self.retries_left.checked_sub(1) else { return false };
+        let Some(left) = self.retries_left.checked_sub(1) else {
+            return false;
+        };
         self.retries_left = left;
         let shared = self.channel.shared();
-        let backoff = self.backoff.get_or_insert_with(|| Backoff::new(&shared.config.reconnect));
+        let backoff = self
+            .backoff
+            .get_or_insert_with(|| Backoff::new(&shared.config.reconnect));
         shared.counters.retries.fetch_add(1, Ordering::Relaxed);
         self.phase = Phase::Pausing(Box::pin(tokio::time::sleep(backoff.next_pause())));
         true
@@ -189,7 +213,10 @@ impl Opening {
     /// Whether a call with this outcome is begun once more.
     pub(crate) fn retry(&mut self, outcome: &Outcome) -> bool {
         let safe = match outcome {
-            Outcome::Failure { status, unrun: true } => {
+            Outcome::Failure {
+                status,
+                unrun: true,
+            } => {
                 matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
             }
             Outcome::Lost { fault, maybe_run } => {
@@ -236,7 +263,12 @@ impl Active {
     }
 
     pub(crate) fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
-        CallError::new(kind, Arc::clone(&self.conn.endpoint), self.method.path, maybe_run)
+        CallError::new(
+            kind,
+            Arc::clone(&self.conn.endpoint),
+            self.method.path,
+            maybe_run,
+        )
     }
 
     pub(crate) fn status(&self, status: Status) -> CallError {

@@ -39,7 +39,11 @@ pub struct ServerStreamingCall<Req, Rep> {
 
 impl<Req, Rep> ServerStreamingCall<Req, Rep> {
     pub(crate) const fn new(opening: Opening, request: Req) -> Self {
-        Self { opening, request, response: PhantomData }
+        Self {
+            opening,
+            request,
+            response: PhantomData,
+        }
     }
 }
 
@@ -66,7 +70,10 @@ pub struct ClientStreamingCall<Req, Rep> {
 
 impl<Req, Rep> ClientStreamingCall<Req, Rep> {
     pub(crate) const fn new(opening: Opening) -> Self {
-        Self { opening, types: PhantomData }
+        Self {
+            opening,
+            types: PhantomData,
+        }
     }
 }
 
@@ -77,7 +84,11 @@ impl<Req: Message, Rep: Message + Default> Future for ClientStreamingCall<Req, R
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let active = ready!(self.opening.poll_open::<Encoded>(cx, None))?;
-        Poll::Ready(Ok(ClientStream { active, outcome: None, types: PhantomData }))
+        Poll::Ready(Ok(ClientStream {
+            active,
+            outcome: None,
+            types: PhantomData,
+        }))
     }
 }
 
@@ -90,7 +101,10 @@ pub struct BidiStreamingCall<Req, Rep> {
 
 impl<Req, Rep> BidiStreamingCall<Req, Rep> {
     pub(crate) const fn new(opening: Opening) -> Self {
-        Self { opening, types: PhantomData }
+        Self {
+            opening,
+            types: PhantomData,
+        }
     }
 }
 
@@ -101,7 +115,10 @@ impl<Req: Message, Rep: Message + Default> Future for BidiStreamingCall<Req, Rep
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let active = ready!(self.opening.poll_open::<Encoded>(cx, None))?;
-        Poll::Ready(Ok(BidiStream { responses: Streaming::new(active), requests: PhantomData }))
+        Poll::Ready(Ok(BidiStream {
+            responses: Streaming::new(active),
+            requests: PhantomData,
+        }))
     }
 }
 
@@ -151,7 +168,9 @@ impl<M: Message + Default> Streaming<M> {
             }
             let consumed = std::mem::take(&mut self.consumed);
             let (active, batch) = (&self.active, &mut self.batch);
-            let poll = active.conn.with(|session| session.poll_messages(active.id, consumed, batch, cx));
+            let poll = active
+                .conn
+                .with(|session| session.poll_messages(active.id, consumed, batch, cx));
             if !ready!(poll) {
                 let outcome = ready!(self.active.poll_outcome(cx));
                 self.ended = true;
@@ -173,7 +192,9 @@ impl<M: Message + Default> Streaming<M> {
         let quarter = i64::from(self.active.conn.stream_credit / 4);
         if self.consumed >= quarter && !self.batch.is_empty() {
             let (id, consumed) = (self.active.id, std::mem::take(&mut self.consumed));
-            self.active.conn.with(|session| session.consume(id, consumed));
+            self.active
+                .conn
+                .with(|session| session.consume(id, consumed));
         }
     }
 }
@@ -190,7 +211,9 @@ impl<M> Unpin for Streaming<M> {}
 
 impl<M> fmt::Debug for Streaming<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Streaming").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Streaming")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 
@@ -262,7 +285,9 @@ impl<Req: Message, Rep: Message + Default> BidiStream<Req, Rep> {
 
 impl<Req, Rep> fmt::Debug for BidiStream<Req, Rep> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BidiStream").field("responses", &self.responses).finish_non_exhaustive()
+        f.debug_struct("BidiStream")
+            .field("responses", &self.responses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -273,10 +298,20 @@ async fn send<Req: Message>(active: &Active, request: &Req) -> Result<(), CallEr
     active
         .conn
         .with(|session| session.send(active.id, Some(request), false))
-        .map_err(|over| active.error(IpcError::TooLarge { size: over.size, max_size: over.max_size }, true))
+        .map_err(|over| {
+            active.error(
+                IpcError::TooLarge {
+                    size: over.size,
+                    max_size: over.max_size,
+                },
+                true,
+            )
+        })
 }
 
 fn half_close(active: &Active) {
     // A half-close is a few bytes and always fits.
-    let _ = active.conn.with(|session| session.send::<Encoded>(active.id, None, true));
+    let _ = active
+        .conn
+        .with(|session| session.send::<Encoded>(active.id, None, true));
 }

@@ -40,7 +40,11 @@ impl Stub {
     }
 
     /// A call of the server-streaming method with index `method`.
-    pub fn server_streaming<Req, Rep>(&self, method: usize, request: Req) -> ServerStreamingCall<Req, Rep> {
+    pub fn server_streaming<Req, Rep>(
+        &self,
+        method: usize,
+        request: Req,
+    ) -> ServerStreamingCall<Req, Rep> {
         ServerStreamingCall::new(self.opening(method, None), request)
     }
 
@@ -55,6 +59,11 @@ impl Stub {
     }
 
     fn opening(&self, method: usize, timeout: Option<Duration>) -> Opening {
-        Opening::new(self.channel.clone(), self.service, &self.service.methods[method], timeout)
+        Opening::new(
+            self.channel.clone(),
+            self.service,
+            &self.service.methods[method],
+            timeout,
+        )
     }
 }

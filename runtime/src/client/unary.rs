@@ -35,7 +35,12 @@ pub struct UnaryCall<Req, Rep> {
 
 impl<Req, Rep> UnaryCall<Req, Rep> {
     pub(crate) const fn new(opening: Opening, request: Req) -> Self {
-        Self { opening, request, active: None, response: PhantomData }
+        Self {
+            opening,
+            request,
+            active: None,
+            response: PhantomData,
+        }
     }
 }
 
@@ -64,8 +69,12 @@ impl<Req: Message, Rep: Message + Default> Future for UnaryCall<Req, Rep> {
 }
 
 /// The response in an outcome that has to hold one.
-pub(super) fn decode<Rep: Message + Default>(active: &Active, outcome: Outcome) -> Result<Rep, CallError> {
+pub(super) fn decode<Rep: Message + Default>(
+    active: &Active,
+    outcome: Outcome,
+) -> Result<Rep, CallError> {
     let (payload, _trailers) = active.result(outcome)?;
-    let payload = payload.ok_or_else(|| active.status(Status::internal("the response is missing")))?;
+    let payload =
+        payload.ok_or_else(|| active.status(Status::internal("the response is missing")))?;
     Rep::decode(payload).map_err(|error| active.error(IpcError::Decode(error), true))
 }

@@ -20,11 +20,7 @@ use prost::Message;
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::{connection::Connection, context::CallContext, inbound::Inbound, stats::Gauge};
-use crate::{
-    descriptor::ServiceDescriptor,
-    session::StartCall,
-    status::Status,
-};
+use crate::{descriptor::ServiceDescriptor, session::StartCall, status::Status};
 
 /// A service that a server can run: implemented by the generated `…Server` types.
 pub trait Service: Send + Sync + 'static {
@@ -49,7 +45,14 @@ impl ServerCall {
         let counters = &conn.core.counters;
         counters.started();
         let counted = counters.handlers.enter();
-        let StartCall { call, method, payload, metadata, deadline, .. } = start;
+        let StartCall {
+            call,
+            method,
+            payload,
+            metadata,
+            deadline,
+            ..
+        } = start;
         Self {
             context: CallContext::new(conn, call, method, deadline, metadata),
             payload: Mutex::new(payload),
@@ -133,7 +136,9 @@ impl ServerCall {
 
     /// Fails the call: generated code does not know its method.
     pub fn unimplemented(&self) {
-        self.fail(&Status::unimplemented("the service does not implement this method"));
+        self.fail(&Status::unimplemented(
+            "the service does not implement this method",
+        ));
     }
 
     fn answer(&self, answer: impl FnOnce(&Connection) -> bool) {
@@ -198,6 +203,8 @@ impl HandlerSlot {
 
 impl std::fmt::Debug for HandlerSlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HandlerSlot").field("set", &self.set).finish_non_exhaustive()
+        f.debug_struct("HandlerSlot")
+            .field("set", &self.set)
+            .finish_non_exhaustive()
     }
 }

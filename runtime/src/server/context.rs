@@ -35,7 +35,14 @@ impl CallContext {
         deadline: Option<Instant>,
         metadata: Metadata,
     ) -> Self {
-        Self { conn, call, method, deadline, metadata, trailers: Mutex::new(Metadata::new()) }
+        Self {
+            conn,
+            call,
+            method,
+            deadline,
+            metadata,
+            trailers: Mutex::new(Metadata::new()),
+        }
     }
 
     /// The process that calls, as the kernel knows it.
@@ -59,7 +66,8 @@ impl CallContext {
     /// Time until [`deadline`](Self::deadline); zero when it has passed.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(crate::driver::now()))
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(crate::driver::now()))
     }
 
     /// What the client sent beside its request.
@@ -86,7 +94,10 @@ impl CallContext {
     ///
     /// # Errors
     /// INTERNAL if `work` panics; what it returns otherwise.
-    pub fn spawn_blocking<T, F>(&self, work: F) -> impl Future<Output = Result<T, Status>> + Send + use<T, F>
+    pub fn spawn_blocking<T, F>(
+        &self,
+        work: F,
+    ) -> impl Future<Output = Result<T, Status>> + Send + use<T, F>
     where
         F: FnOnce() -> Result<T, Status> + Send + 'static,
         T: Send + 'static,
@@ -135,7 +146,11 @@ impl Hold {
     fn new(conn: Arc<Connection>, call: CallId) -> Self {
         conn.session.lock().hold(call);
         let counted = conn.core.counters.handlers.enter();
-        Self { conn, call, _counted: counted }
+        Self {
+            conn,
+            call,
+            _counted: counted,
+        }
     }
 }
 

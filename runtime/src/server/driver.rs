@@ -123,16 +123,22 @@ impl Driver {
     /// Starts a handler: polls it here once, and gives it a task of its own if it has to wait.
     fn start(&mut self, start: StartCall) {
         let core = Arc::clone(&self.conn.core);
-        let Some(service) = core.services.get(start.index.service) else { return };
+        let Some(service) = core.services.get(start.index.service) else {
+            return;
+        };
         if self.slots.is_empty() {
             self.slots.resize_with(core.services.len(), Vec::new);
         }
-        let Some(slots) = self.slots.get_mut(start.index.service) else { return };
+        let Some(slots) = self.slots.get_mut(start.index.service) else {
+            return;
+        };
         if slots.is_empty() {
             slots.resize_with(service.descriptor().methods.len(), HandlerSlot::default);
         }
         let (index, id) = (start.index, start.call);
-        let Some(slot) = slots.get_mut(index.method) else { return };
+        let Some(slot) = slots.get_mut(index.method) else {
+            return;
+        };
         let call = ServerCall::new(Arc::clone(&self.conn), start);
         service.dispatch(index.method, call, slot);
         if let Some(handler) = slot.poll_once() {
@@ -223,7 +229,8 @@ impl Future for Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         // A driver that is dropped in mid-flight (its runtime ends) leaves no handler behind.
-        self.conn.with(|session| session.handle_fault(Fault::Shutdown));
+        self.conn
+            .with(|session| session.handle_fault(Fault::Shutdown));
         self.conn.core.forget(self.conn.id);
     }
 }

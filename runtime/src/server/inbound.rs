@@ -37,7 +37,14 @@ pub struct Inbound<M> {
 impl<M: Message + Default> Inbound<M> {
     pub(crate) const fn new(conn: Arc<Connection>, call: CallId) -> Self {
         let batch = VecDeque::new();
-        Self { conn, call, batch, consumed: 0, ended: false, message: PhantomData }
+        Self {
+            conn,
+            call,
+            batch,
+            consumed: 0,
+            ended: false,
+            message: PhantomData,
+        }
     }
 
     /// The next message, or `None` at the end.
@@ -84,6 +91,8 @@ impl<M> Unpin for Inbound<M> {}
 
 impl<M> fmt::Debug for Inbound<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbound").field("call", &self.call).finish_non_exhaustive()
+        f.debug_struct("Inbound")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
     }
 }

@@ -28,7 +28,6 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
-use self::{connection::Connection, driver::Driver, stats::Counters};
 pub use self::{
     call::{HandlerSlot, ServerCall, Service},
     context::CallContext,
@@ -36,6 +35,7 @@ pub use self::{
     signal::shutdown_signal,
     stats::ServerStats,
 };
+use self::{connection::Connection, driver::Driver, stats::Counters};
 use crate::{
     config::IpcConfig,
     error::IpcError,
@@ -76,7 +76,9 @@ impl ServerCore {
 impl fmt::Debug for ServerCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let services = self.registry.services().iter().map(|service| service.name);
-        f.debug_struct("ServerCore").field("services", &services.collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("ServerCore")
+            .field("services", &services.collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,9 +132,12 @@ impl ServerBuilder {
             self = self.add_service(ReflectionServer::new(ReflectionService::new(described)));
         }
         for service in &self.services {
-            registry.add(service.descriptor()).map_err(IpcError::config)?;
+            registry
+                .add(service.descriptor())
+                .map_err(IpcError::config)?;
         }
-        let listener = Listener::bind(&self.config.endpoint_path, &EndpointOptions::default()).await?;
+        let listener =
+            Listener::bind(&self.config.endpoint_path, &EndpointOptions::default()).await?;
         let core = ServerCore {
             session: SessionConfig::from(&self.config),
             registry: Arc::new(registry),
@@ -141,14 +146,24 @@ impl ServerBuilder {
             connections: Mutex::default(),
             next_id: AtomicU64::new(1),
         };
-        Ok(Server { core: Arc::new(core), listener, config: self.config, policy: self.policy })
+        Ok(Server {
+            core: Arc::new(core),
+            listener,
+            config: self.config,
+            policy: self.policy,
+        })
     }
 }
 
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let services = self.services.iter().map(|service| service.descriptor().name);
-        f.debug_struct("ServerBuilder").field("services", &services.collect::<Vec<_>>()).finish_non_exhaustive()
+        let services = self
+            .services
+            .iter()
+            .map(|service| service.descriptor().name);
+        f.debug_struct("ServerBuilder")
+            .field("services", &services.collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
@@ -204,7 +219,12 @@ impl Server {
         shutdown: impl Future<Output = ()>,
         grace: Duration,
     ) -> Result<DrainReport, IpcError> {
-        let Self { core, listener, config, policy } = self;
+        let Self {
+            core,
+            listener,
+            config,
+            policy,
+        } = self;
         let connections = TaskTracker::new();
         let mut shutdown = pin!(shutdown);
         let served = loop {
@@ -237,21 +257,41 @@ fn admit(
     }
     let limit = config.max_connections;
     if core.connections.lock().len() >= limit {
-        tracing::warn!(limit, "a connection was refused: the server is at its limit");
+        tracing::warn!(
+            limit,
+            "a connection was refused: the server is at its limit"
+        );
         let reason = format!("{limit} connections are open, which is the server's limit");
         return refuse(config, &link, Code::ResourceExhausted, &reason);
     }
     let id = core.next_id.fetch_add(1, Ordering::Relaxed);
-    let conn = Arc::new(Connection::new(id, link, Arc::clone(core), crate::driver::now()));
+    let conn = Arc::new(Connection::new(
+        id,
+        link,
+        Arc::clone(core),
+        crate::driver::now(),
+    ));
     core.connections.lock().insert(id, Arc::clone(&conn));
     connections.spawn(Driver::new(conn));
 }
 
 /// Says GOAWAY, if the socket takes it at once, and closes.
 fn refuse(config: &IpcConfig, link: &Link, code: Code, reason: &str) {
-    let head = Head { kind: Kind::Goaway, code: code as u32, reason, ..Head::default() };
+    let head = Head {
+        kind: Kind::Goaway,
+        code: code as u32,
+        reason,
+        ..Head::default()
+    };
     let mut frame = BytesMut::new();
-    if append_head(&mut frame, config.crc32_variant, config.max_frame_bytes, &head).is_ok() {
+    if append_head(
+        &mut frame,
+        config.crc32_variant,
+        config.max_frame_bytes,
+        &head,
+    )
+    .is_ok()
+    {
         let _ = link.try_write_vectored(&[IoSlice::new(&frame)]);
     }
     link.shutdown();
@@ -260,15 +300,27 @@ fn refuse(config: &IpcConfig, link: &Link, code: Code, reason: &str) {
 /// Ends all connections in order, and by force what is left after `grace`.
 async fn drain(core: &ServerCore, connections: &TaskTracker, grace: Duration) -> DrainReport {
     let open = core.connections();
-    let in_flight: usize = open.iter().map(|conn| conn.session.lock().calls_open()).sum();
+    let in_flight: usize = open
+        .iter()
+        .map(|conn| conn.session.lock().calls_open())
+        .sum();
     for conn in &open {
         conn.drain();
     }
     connections.close();
-    if tokio::time::timeout(grace, connections.wait()).await.is_ok() {
-        return DrainReport { finished: in_flight, aborted: 0 };
+    if tokio::time::timeout(grace, connections.wait())
+        .await
+        .is_ok()
+    {
+        return DrainReport {
+            finished: in_flight,
+            aborted: 0,
+        };
     }
     let aborted: usize = core.connections().iter().map(|conn| conn.abort()).sum();
     let _ = tokio::time::timeout(ABORT_WAIT, connections.wait()).await;
-    DrainReport { finished: in_flight.saturating_sub(aborted), aborted }
+    DrainReport {
+        finished: in_flight.saturating_sub(aborted),
+        aborted,
+    }
 }

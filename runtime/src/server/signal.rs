@@ -14,7 +14,9 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
     fn watch(kind: SignalKind, name: &'static str) -> Option<Signal> {
-        signal(kind).inspect_err(|error| tracing::warn!(%error, name, "a signal is not watched for")).ok()
+        signal(kind)
+            .inspect_err(|error| tracing::warn!(%error, name, "a signal is not watched for"))
+            .ok()
     }
 
     async fn wait(signal: Option<Signal>) {

@@ -57,13 +57,17 @@ pub struct ServerStats {
 
 impl ServerStats {
     pub(crate) fn new(core: &Arc<ServerCore>) -> Self {
-        Self { core: Arc::downgrade(core) }
+        Self {
+            core: Arc::downgrade(core),
+        }
     }
 
     /// Connections that are open.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.core.upgrade().map_or(0, |core| core.counters.connections.now())
+        self.core
+            .upgrade()
+            .map_or(0, |core| core.counters.connections.now())
     }
 
     /// Calls that hold a slot, on all connections.
@@ -75,13 +79,17 @@ impl ServerStats {
     /// Handlers that exist now, blocking work that outlived its handler included.
     #[must_use]
     pub fn handlers(&self) -> usize {
-        self.core.upgrade().map_or(0, |core| core.counters.handlers.now())
+        self.core
+            .upgrade()
+            .map_or(0, |core| core.counters.handlers.now())
     }
 
     /// Calls whose handler was started since the server was; refused calls are not counted.
     #[must_use]
     pub fn calls_started(&self) -> u64 {
-        self.core.upgrade().map_or(0, |core| core.counters.calls_started.load(Ordering::Relaxed))
+        self.core.upgrade().map_or(0, |core| {
+            core.counters.calls_started.load(Ordering::Relaxed)
+        })
     }
 
     /// Bytes that wait to be written, or to be taken by handlers, on all connections.
@@ -91,7 +99,9 @@ impl ServerStats {
     }
 
     fn sum(&self, of: impl Fn(&super::connection::Connection) -> usize) -> usize {
-        let Some(core) = self.core.upgrade() else { return 0 };
+        let Some(core) = self.core.upgrade() else {
+            return 0;
+        };
         core.connections().iter().map(|conn| of(conn)).sum()
     }
 }

@@ -91,10 +91,18 @@ impl ClientSession {
             offer.require = policy == SchemaPolicy::Require;
             offer
         }));
-        outbox.push_control(&Head { kind: Kind::Hello, hello: Some(&hello), ..Head::default() });
+        outbox.push_control(&Head {
+            kind: Kind::Hello,
+            hello: Some(&hello),
+            ..Head::default()
+        });
         let pipelined = outbox.queued();
-        let vitals =
-            Vitals::new(now, config.handshake_timeout, config.read_timeout, config.write_timeout);
+        let vitals = Vitals::new(
+            now,
+            config.handshake_timeout,
+            config.read_timeout,
+            config.write_timeout,
+        );
         Self {
             policy,
             outbox,
@@ -187,7 +195,9 @@ impl ClientSession {
         if let Some(fault) = self.closed.as_ref().or(self.going_away.as_ref()) {
             return Poll::Ready(Err(OpenError::Unusable(fault.clone())));
         }
-        self.config.check_metadata(call.metadata).map_err(OpenError::Metadata)?;
+        self.config
+            .check_metadata(call.metadata)
+            .map_err(OpenError::Metadata)?;
         self.check_schema(call.service)?;
         let streams = call.method.kind.client_streams();
         let head = Head {
@@ -204,7 +214,10 @@ impl ClientSession {
             return Poll::Pending;
         }
         let before = self.outbox.queued();
-        let mark = self.outbox.push(&head, payload).map_err(OpenError::TooLarge)?;
+        let mark = self
+            .outbox
+            .push(&head, payload)
+            .map_err(OpenError::TooLarge)?;
         self.pipelined += self.outbox.queued() - before;
         self.waiting.served(ticket);
         self.last_id += 1;
@@ -216,7 +229,10 @@ impl ClientSession {
     /// before it should be taken first.
     pub fn poll_outcome(&mut self, call: CallId, cx: &Context<'_>) -> Poll<Outcome> {
         let Some(entry) = self.calls.get_mut(&call) else {
-            return Poll::Ready(Outcome::Lost { fault: Fault::Closed, maybe_run: true });
+            return Poll::Ready(Outcome::Lost {
+                fault: Fault::Closed,
+                maybe_run: true,
+            });
         };
         if let Some(outcome) = entry.outcome.take() {
             self.calls.remove(&call);
@@ -237,7 +253,9 @@ impl ClientSession {
         cx: &Context<'_>,
     ) -> Poll<bool> {
         self.consume(call, consumed);
-        let Some(entry) = self.calls.get_mut(&call) else { return Poll::Ready(false) };
+        let Some(entry) = self.calls.get_mut(&call) else {
+            return Poll::Ready(false);
+        };
         if let Some(receiver) = &mut entry.receiver {
             receiver.take(batch);
         }
@@ -253,9 +271,17 @@ impl ClientSession {
 
     /// Counts messages of a stream as taken by the application, which lets the server send more.
     pub fn consume(&mut self, call: CallId, consumed: i64) {
-        let receiver = self.calls.get_mut(&call).and_then(|entry| entry.receiver.as_mut());
+        let receiver = self
+            .calls
+            .get_mut(&call)
+            .and_then(|entry| entry.receiver.as_mut());
         if let Some(credit) = receiver.and_then(|receiver| receiver.consume(consumed)) {
-            let head = Head { kind: Kind::Credit, call: Some(call), credit, ..Head::default() };
+            let head = Head {
+                kind: Kind::Credit,
+                call: Some(call),
+                credit,
+                ..Head::default()
+            };
             self.outbox.push_control(&head);
         }
     }
@@ -263,8 +289,15 @@ impl ClientSession {
     /// Ready with `true` when a message may be sent on a request stream, with `false` when the call
     /// takes no more.
     pub fn poll_send(&mut self, call: CallId, cx: &Context<'_>) -> Poll<bool> {
-        let ended = self.calls.get(&call).is_none_or(|entry| entry.outcome.is_some());
-        if ended { Poll::Ready(false) } else { self.outbox.poll_lane(call, cx) }
+        let ended = self
+            .calls
+            .get(&call)
+            .is_none_or(|entry| entry.outcome.is_some());
+        if ended {
+            Poll::Ready(false)
+        } else {
+            self.outbox.poll_lane(call, cx)
+        }
     }
 
     /// Queues a message of a request stream; `last` half-closes it.
@@ -277,7 +310,12 @@ impl ClientSession {
         payload: Option<&P>,
         last: bool,
     ) -> Result<(), crate::wire::Oversize> {
-        let head = Head { kind: Kind::Message, call: Some(call), last, ..Head::default() };
+        let head = Head {
+            kind: Kind::Message,
+            call: Some(call),
+            last,
+            ..Head::default()
+        };
         self.outbox.push_lane(call, &head, payload)?;
         if last {
             self.outbox.finish_lane(call);
@@ -298,8 +336,16 @@ impl ClientSession {
     pub fn ping(&mut self, now: Instant) -> u64 {
         self.pings_sent += 1;
         let number = self.pings_sent;
-        self.pings.push_back(Ping { number, sent: now, answered: None, waker: None });
-        self.outbox.push_echo(Kind::Ping, &Encoded(Bytes::copy_from_slice(&number.to_le_bytes())));
+        self.pings.push_back(Ping {
+            number,
+            sent: now,
+            answered: None,
+            waker: None,
+        });
+        self.outbox.push_echo(
+            Kind::Ping,
+            &Encoded(Bytes::copy_from_slice(&number.to_le_bytes())),
+        );
         number
     }
 
@@ -327,7 +373,10 @@ impl ClientSession {
     /// This side closes: it opens no more calls; those open may finish.
     pub fn shutdown(&mut self) {
         if self.is_usable() {
-            self.outbox.push_control(&Head { kind: Kind::Goaway, ..Head::default() });
+            self.outbox.push_control(&Head {
+                kind: Kind::Goaway,
+                ..Head::default()
+            });
             self.going_away = Some(Fault::Shutdown);
             self.wake_waiting();
         }
@@ -403,14 +452,20 @@ impl ClientSession {
         }
         if let Some(code) = fault.goaway_code() {
             let reason = fault.to_string();
-            let head = Head { kind: Kind::Goaway, code: code as u32, reason: &reason, ..Head::default() };
+            let head = Head {
+                kind: Kind::Goaway,
+                code: code as u32,
+                reason: &reason,
+                ..Head::default()
+            };
             self.outbox.push_control(&head);
         }
         // A server that refuses the connection says so in place of its HELLO, and has run nothing.
         let refused = self.server.is_none() && matches!(fault, Fault::GoAway { .. });
         self.fail_calls(&fault, !refused);
         self.wakers.extend(self.outbox.drop_all_lanes());
-        self.wakers.extend(self.pings.drain(..).filter_map(|ping| ping.waker));
+        self.wakers
+            .extend(self.pings.drain(..).filter_map(|ping| ping.waker));
         self.closed = Some(fault);
         self.wake_waiting();
     }
@@ -437,12 +492,17 @@ impl ClientSession {
 
     /// Settles whether calls to `service` may be made, from the server's HELLO.
     fn check_schema(&mut self, service: &'static ServiceDescriptor) -> Result<(), OpenError> {
-        let Some(server) = &self.server else { return Ok(()) };
+        let Some(server) = &self.server else {
+            return Ok(());
+        };
         let known = self.verdicts.iter().find(|(name, _)| *name == service.name);
         let verdict = match known {
             Some((_, verdict)) => *verdict,
             None => {
-                let remote = server.services.iter().find(|offer| offer.name == service.name);
+                let remote = server
+                    .services
+                    .iter()
+                    .find(|offer| offer.name == service.name);
                 let verdict = remote.map_or(Verdict::Absent, |r| negotiate::verdict(service, r));
                 if verdict == Verdict::Unknown && self.policy == SchemaPolicy::Warn {
                     tracing::warn!(service = service.name, "the server's schema differs");
@@ -454,9 +514,14 @@ impl ClientSession {
         if verdict != Verdict::Unknown || self.policy != SchemaPolicy::Require {
             return Ok(());
         }
-        let remote = server.services.iter().find(|offer| offer.name == service.name);
+        let remote = server
+            .services
+            .iter()
+            .find(|offer| offer.name == service.name);
         match remote {
-            Some(remote) => Err(OpenError::SchemaMismatch(negotiate::mismatch(service, remote))),
+            Some(remote) => Err(OpenError::SchemaMismatch(negotiate::mismatch(
+                service, remote,
+            ))),
             None => Ok(()),
         }
     }
@@ -474,7 +539,10 @@ impl ClientSession {
 
 /// Time left until `deadline`, in microseconds, rounded up so that a call is not cut short.
 fn micros(deadline: Instant, now: Instant) -> u64 {
-    let left = deadline.saturating_duration_since(now).as_nanos().div_ceil(1000);
+    let left = deadline
+        .saturating_duration_since(now)
+        .as_nanos()
+        .div_ceil(1000);
     u64::try_from(left).unwrap_or(u64::MAX)
 }
 
@@ -487,5 +555,8 @@ fn store_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {
 
 /// The status of a call that the server ended against the rules of its kind.
 fn broken_reply(reason: &str) -> Outcome {
-    Outcome::Failure { status: Status::internal(reason), unrun: false }
+    Outcome::Failure {
+        status: Status::internal(reason),
+        unrun: false,
+    }
 }

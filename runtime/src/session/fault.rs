@@ -78,24 +78,38 @@ impl Fault {
             Self::Frame(FrameError::InvalidLength { length }) => {
                 IpcError::InvalidLength { length: *length }
             }
-            Self::Frame(FrameError::TooLarge { size, max_size }) => {
-                IpcError::TooLarge { size: *size, max_size: *max_size }
-            }
-            Self::Frame(FrameError::CrcMismatch { expected, actual, other_variant: None }) => {
-                IpcError::CrcMismatch { expected: *expected, actual: *actual }
-            }
+            Self::Frame(FrameError::TooLarge { size, max_size }) => IpcError::TooLarge {
+                size: *size,
+                max_size: *max_size,
+            },
+            Self::Frame(FrameError::CrcMismatch {
+                expected,
+                actual,
+                other_variant: None,
+            }) => IpcError::CrcMismatch {
+                expected: *expected,
+                actual: *actual,
+            },
             Self::Frame(error) => IpcError::protocol(error.to_string()),
             Self::Envelope(error) => IpcError::Decode(error.clone()),
             Self::Protocol(_) | Self::Limit(_) | Self::Version { .. } => {
                 IpcError::protocol(self.to_string())
             }
-            Self::Timeout(_) => IpcError::ConnectionTimeout { endpoint: endpoint.to_owned() },
-            Self::GoAway { code: Code::PermissionDenied, .. } => {
-                IpcError::PermissionDenied { endpoint: endpoint.to_owned() }
-            }
-            Self::GoAway { code: Code::ResourceExhausted, reason } => {
-                IpcError::Busy { reason: reason.clone() }
-            }
+            Self::Timeout(_) => IpcError::ConnectionTimeout {
+                endpoint: endpoint.to_owned(),
+            },
+            Self::GoAway {
+                code: Code::PermissionDenied,
+                ..
+            } => IpcError::PermissionDenied {
+                endpoint: endpoint.to_owned(),
+            },
+            Self::GoAway {
+                code: Code::ResourceExhausted,
+                reason,
+            } => IpcError::Busy {
+                reason: reason.clone(),
+            },
             Self::GoAway { .. } => IpcError::protocol(self.to_string()),
             Self::Closed | Self::Shutdown => IpcError::PeerClosed,
         }

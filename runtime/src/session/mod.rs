@@ -17,6 +17,7 @@ mod waiting;
 
 use std::{hash::BuildHasherDefault, time::Duration};
 
+pub(crate) use self::credit::cost;
 pub use self::{
     client::{ClientSession, OpenCall},
     fault::{Fault, OpenError, Outcome},
@@ -26,7 +27,6 @@ pub use self::{
     vitals::PING_AFTER,
     waiting::Ticket,
 };
-pub(crate) use self::credit::cost;
 use crate::{config::IpcConfig, metadata::Metadata, wire::Crc32Variant};
 
 /// Identifies a call on its connection: chosen by the client, rising, never 0.
@@ -119,6 +119,8 @@ impl std::hash::Hasher for SpreadHasher {
 
     fn write_u64(&mut self, id: u64) {
         // 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
-        self.0 = (self.0 ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+        self.0 = (self.0 ^ id)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(26);
     }
 }

@@ -83,7 +83,12 @@ pub(super) fn offer(service: &ServiceDescriptor) -> ServiceOffer {
         revision: service.revision,
         fingerprint: service.fingerprint,
         verdict: Verdict::Unspecified.into(),
-        compatible: service.compatible.iter().copied().take(MAX_COMPATIBLE).collect(),
+        compatible: service
+            .compatible
+            .iter()
+            .copied()
+            .take(MAX_COMPATIBLE)
+            .collect(),
         require: false,
     }
 }
@@ -91,7 +96,10 @@ pub(super) fn offer(service: &ServiceDescriptor) -> ServiceOffer {
 /// Refuses a HELLO that no session can be built on, and cuts what is only for people.
 pub(super) fn accept(hello: &mut Hello, from_server: bool) -> Result<(), Fault> {
     if hello.protocol != PROTOCOL_VERSION {
-        return Err(Fault::Version { theirs: hello.protocol, ours: PROTOCOL_VERSION });
+        return Err(Fault::Version {
+            theirs: hello.protocol,
+            ours: PROTOCOL_VERSION,
+        });
     }
     if hello.max_frame_bytes == 0 {
         return Err(Fault::protocol("HELLO with max_frame_bytes 0"));

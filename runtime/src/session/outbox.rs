@@ -14,11 +14,10 @@ use std::{
 
 use bytes::{Buf, BytesMut};
 
-use super::{
-    CallId, IdHasher,
-    credit::cost,
+use super::{CallId, IdHasher, credit::cost};
+use crate::wire::{
+    Crc32Variant, HEADER_LEN, Head, Kind, Oversize, Payload, append_envelope, append_head,
 };
-use crate::wire::{Crc32Variant, HEADER_LEN, Head, Kind, Oversize, Payload, append_envelope, append_head};
 
 /// Bytes that are committed to an order at a time; what is queued after them may still be overtaken.
 const FRONT_BYTES: usize = 64 << 10;
@@ -100,7 +99,10 @@ impl Transmit {
             left -= taken;
             self.pieces.pop_front();
         }
-        Written { total: written, urgent }
+        Written {
+            total: written,
+            urgent,
+        }
     }
 
     fn push(&mut self, bytes: BytesMut, urgent: bool) {
@@ -176,7 +178,13 @@ impl Outbox {
         payload: Option<&P>,
     ) -> Result<Mark, Oversize> {
         let (mark, before) = (Mark(self.urgent_queued), self.urgent.len());
-        append_envelope(&mut self.urgent, self.crc, self.max_frame_bytes, head, payload)?;
+        append_envelope(
+            &mut self.urgent,
+            self.crc,
+            self.max_frame_bytes,
+            head,
+            payload,
+        )?;
         self.urgent_queued += (self.urgent.len() - before) as u64;
         Ok(mark)
     }
@@ -185,10 +193,17 @@ impl Outbox {
     pub(crate) fn push_control(&mut self, head: &Head<'_>) {
         let before = self.urgent.len();
         if append_head(&mut self.urgent, self.crc, self.max_frame_bytes, head).is_err() {
-            let bare = Head { details: &[], metadata: &[], ..*head };
+            let bare = Head {
+                details: &[],
+                metadata: &[],
+                ..*head
+            };
             let excess = bare.encoded_len(None).saturating_sub(self.max_frame_bytes);
             let cut = bare.reason.len().saturating_sub(excess);
-            let reason = bare.reason.get(..bare.reason.floor_char_boundary(cut)).unwrap_or("");
+            let reason = bare
+                .reason
+                .get(..bare.reason.floor_char_boundary(cut))
+                .unwrap_or("");
             let bare = Head { reason, ..bare };
             // A peer whose limit is below even this asked for silence.
             let _ = append_head(&mut self.urgent, self.crc, self.max_frame_bytes, &bare);
@@ -201,7 +216,16 @@ impl Outbox {
     /// Queues a PING or PONG.
     pub(crate) fn push_echo<P: Payload>(&mut self, kind: Kind, payload: &P) {
         let before = self.urgent.len();
-        if self.push(&Head { kind, ..Head::default() }, Some(payload)).is_ok() {
+        if self
+            .push(
+                &Head {
+                    kind,
+                    ..Head::default()
+                },
+                Some(payload),
+            )
+            .is_ok()
+        {
             self.control += self.urgent.len() - before;
         }
     }
@@ -227,7 +251,8 @@ impl Outbox {
     pub(crate) fn grant(&mut self, call: CallId, credit: u32) -> Option<Waker> {
         let lane = self.lanes.get_mut(&call)?;
         lane.credit = lane.credit.saturating_add(i64::from(credit));
-        lane.waker.take_if(|_| lane.credit > 0 && lane.frames.len() < LANE_BYTES)
+        lane.waker
+            .take_if(|_| lane.credit > 0 && lane.frames.len() < LANE_BYTES)
     }
 
     /// Ready with `true` when a message may be queued, with `false` when the stream is closed.
@@ -249,9 +274,17 @@ impl Outbox {
         head: &Head<'_>,
         payload: Option<&P>,
     ) -> Result<(), Oversize> {
-        let Some(lane) = self.lanes.get_mut(&call) else { return Ok(()) };
+        let Some(lane) = self.lanes.get_mut(&call) else {
+            return Ok(());
+        };
         let before = lane.frames.len();
-        append_envelope(&mut lane.frames, self.crc, self.max_frame_bytes, head, payload)?;
+        append_envelope(
+            &mut lane.frames,
+            self.crc,
+            self.max_frame_bytes,
+            head,
+            payload,
+        )?;
         if let Some(payload) = payload {
             lane.credit = lane.credit.saturating_sub(cost(payload.payload_len()));
         }
@@ -283,7 +316,9 @@ impl Outbox {
     pub(crate) fn drop_all_lanes(&mut self) -> impl Iterator<Item = Waker> + use<> {
         self.lane_bytes = 0;
         self.turns.clear();
-        std::mem::take(&mut self.lanes).into_values().filter_map(|lane| lane.waker)
+        std::mem::take(&mut self.lanes)
+            .into_values()
+            .filter_map(|lane| lane.waker)
     }
 
     /// Hands frames to the driver: the urgent ones first, then streams in turns. Senders whose stream
@@ -294,8 +329,12 @@ impl Outbox {
             transmit.push(self.urgent.split(), true);
         }
         while transmit.bytes < FRONT_BYTES {
-            let Some(call) = self.turns.pop_front() else { return };
-            let Some(lane) = self.lanes.get_mut(&call) else { continue };
+            let Some(call) = self.turns.pop_front() else {
+                return;
+            };
+            let Some(lane) = self.lanes.get_mut(&call) else {
+                continue;
+            };
             let bytes = take_frames(&mut lane.frames, QUANTUM);
             self.lane_bytes -= bytes.len();
             self.in_transit += bytes.len();
@@ -348,7 +387,11 @@ mod tests {
     }
 
     fn message(call: CallId) -> Head<'static> {
-        Head { kind: Kind::Message, call: Some(call), ..Head::default() }
+        Head {
+            kind: Kind::Message,
+            call: Some(call),
+            ..Head::default()
+        }
     }
 
     fn payload(len: usize) -> Encoded {
@@ -385,11 +428,17 @@ mod tests {
         let mut outbox = outbox();
         outbox.open_lane(1, u32::MAX);
         for _ in 0..20 {
-            outbox.push_lane(1, &message(1), Some(&payload(10_000))).unwrap();
+            outbox
+                .push_lane(1, &message(1), Some(&payload(10_000)))
+                .unwrap();
         }
         let mut transmit = Transmit::default();
         let mut bytes = BytesMut::from(&write(&mut outbox, &mut transmit, 100)[..]);
-        outbox.push_control(&Head { kind: Kind::Cancel, call: Some(9), ..Head::default() });
+        outbox.push_control(&Head {
+            kind: Kind::Cancel,
+            call: Some(9),
+            ..Head::default()
+        });
         while !outbox.is_empty() {
             bytes.extend_from_slice(&write(&mut outbox, &mut transmit, 100));
         }
@@ -399,7 +448,10 @@ mod tests {
             calls.push(decode_envelope(frame).unwrap().call());
         }
         let place = calls.iter().position(|call| *call == 9).unwrap();
-        assert!(place <= 2 * FRONT_BYTES / 10_000, "{place} messages went first");
+        assert!(
+            place <= 2 * FRONT_BYTES / 10_000,
+            "{place} messages went first"
+        );
         assert_eq!((calls.len(), bytes.len()), (21, 0));
     }
 
@@ -409,7 +461,9 @@ mod tests {
         for call in [1, 2] {
             outbox.open_lane(call, u32::MAX);
             for _ in 0..10 {
-                outbox.push_lane(call, &message(call), Some(&payload(20_000))).unwrap();
+                outbox
+                    .push_lane(call, &message(call), Some(&payload(20_000)))
+                    .unwrap();
             }
         }
         let order = calls_in_order(&mut outbox, 7777);
@@ -424,7 +478,9 @@ mod tests {
         outbox.open_lane(1, 100);
         let cx = Context::from_waker(Waker::noop());
         assert_eq!(outbox.poll_lane(1, &cx), Poll::Ready(true));
-        outbox.push_lane(1, &message(1), Some(&payload(5000))).unwrap();
+        outbox
+            .push_lane(1, &message(1), Some(&payload(5000)))
+            .unwrap();
         assert_eq!(outbox.poll_lane(1, &cx), Poll::Pending);
         assert!(outbox.grant(1, 10).is_none());
         assert!(outbox.grant(1, 10_000).is_some());
@@ -439,7 +495,13 @@ mod tests {
     fn a_reason_that_does_not_fit_is_cut() {
         let mut outbox = Outbox::new(Crc32Variant::Ieee, 40);
         let reason = "ü".repeat(500);
-        let head = Head { kind: Kind::End, call: Some(1), code: 8, reason: &reason, ..Head::default() };
+        let head = Head {
+            kind: Kind::End,
+            call: Some(1),
+            code: 8,
+            reason: &reason,
+            ..Head::default()
+        };
         outbox.push_control(&head);
         assert!((20..=48).contains(&outbox.queued()), "{}", outbox.queued());
         assert_eq!(calls_in_order(&mut outbox, 1000), [1]);

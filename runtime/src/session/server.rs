@@ -55,10 +55,19 @@ impl Registry {
             return Err(format!("service {} is added twice", service.name));
         }
         for (method, descriptor) in service.methods.iter().enumerate() {
-            let index = MethodIndex { service: self.services.len(), method };
+            let index = MethodIndex {
+                service: self.services.len(),
+                method,
+            };
             if let Some(other) = self.methods.insert(descriptor.ordinal, index) {
-                let other = self.services.get(other.service).map_or("", |other| other.name);
-                return Err(format!("{} and a method of {other} share an ordinal", descriptor.path));
+                let other = self
+                    .services
+                    .get(other.service)
+                    .map_or("", |other| other.name);
+                return Err(format!(
+                    "{} and a method of {other} share an ordinal",
+                    descriptor.path
+                ));
             }
         }
         self.services.push(service);
@@ -75,7 +84,11 @@ impl Registry {
     #[must_use]
     pub fn find(&self, ordinal: u64) -> Option<(MethodIndex, &'static MethodDescriptor)> {
         let index = *self.methods.get(&ordinal)?;
-        let method = self.services.get(index.service)?.methods.get(index.method)?;
+        let method = self
+            .services
+            .get(index.service)?
+            .methods
+            .get(index.method)?;
         Some((index, method))
     }
 }
@@ -107,8 +120,12 @@ impl<A> ServerSession<A> {
     /// A session that begins now and waits for the client's HELLO.
     #[must_use]
     pub fn new(config: SessionConfig, registry: Arc<Registry>, now: Instant) -> Self {
-        let vitals =
-            Vitals::new(now, config.handshake_timeout, config.read_timeout, config.write_timeout);
+        let vitals = Vitals::new(
+            now,
+            config.handshake_timeout,
+            config.read_timeout,
+            config.write_timeout,
+        );
         Self {
             registry,
             // The peer's limit is not known before its HELLO; a refusal is small.
@@ -183,9 +200,15 @@ impl<A> ServerSession<A> {
             return false;
         }
         let metadata = trailers.entries();
-        let head = Head { kind: Kind::Reply, call: Some(call), metadata, ..Head::default() };
+        let head = Head {
+            kind: Kind::Reply,
+            call: Some(call),
+            metadata,
+            ..Head::default()
+        };
         if let Err(oversize) = self.outbox.push(&head, Some(payload)) {
-            let status = Status::resource_exhausted(format!("the response is too large: {oversize}"));
+            let status =
+                Status::resource_exhausted(format!("the response is too large: {oversize}"));
             self.push_end(call, &status, false);
         }
         true
@@ -197,9 +220,15 @@ impl<A> ServerSession<A> {
             return false;
         }
         let metadata = trailers.entries();
-        let head = Head { kind: Kind::End, call: Some(call), metadata, ..Head::default() };
+        let head = Head {
+            kind: Kind::End,
+            call: Some(call),
+            metadata,
+            ..Head::default()
+        };
         if let Err(oversize) = self.outbox.push_lane::<Encoded>(call, &head, None) {
-            let status = Status::resource_exhausted(format!("the trailers are too large: {oversize}"));
+            let status =
+                Status::resource_exhausted(format!("the trailers are too large: {oversize}"));
             self.push_end(call, &status, false);
         }
         self.outbox.finish_lane(call);
@@ -229,8 +258,16 @@ impl<A> ServerSession<A> {
     ///
     /// # Errors
     /// If it is larger than the client takes.
-    pub fn send<P: Payload>(&mut self, call: CallId, payload: &P) -> Result<(), crate::wire::Oversize> {
-        let head = Head { kind: Kind::Message, call: Some(call), ..Head::default() };
+    pub fn send<P: Payload>(
+        &mut self,
+        call: CallId,
+        payload: &P,
+    ) -> Result<(), crate::wire::Oversize> {
+        let head = Head {
+            kind: Kind::Message,
+            call: Some(call),
+            ..Head::default()
+        };
         self.outbox.push_lane(call, &head, Some(payload))
     }
 
@@ -244,8 +281,12 @@ impl<A> ServerSession<A> {
         cx: &Context<'_>,
     ) -> Poll<bool> {
         self.consume(call, consumed);
-        let Some(entry) = self.calls.get_mut(&call) else { return Poll::Ready(false) };
-        let Some(receiver) = &mut entry.receiver else { return Poll::Ready(false) };
+        let Some(entry) = self.calls.get_mut(&call) else {
+            return Poll::Ready(false);
+        };
+        let Some(receiver) = &mut entry.receiver else {
+            return Poll::Ready(false);
+        };
         receiver.take(batch);
         if !batch.is_empty() {
             return Poll::Ready(true);
@@ -262,7 +303,12 @@ impl<A> ServerSession<A> {
         let entry = self.calls.get_mut(&call).filter(|entry| !entry.ended);
         let receiver = entry.and_then(|entry| entry.receiver.as_mut());
         if let Some(credit) = receiver.and_then(|receiver| receiver.consume(consumed)) {
-            let head = Head { kind: Kind::Credit, call: Some(call), credit, ..Head::default() };
+            let head = Head {
+                kind: Kind::Credit,
+                call: Some(call),
+                credit,
+                ..Head::default()
+            };
             self.outbox.push_control(&head);
         }
     }
@@ -271,7 +317,11 @@ impl<A> ServerSession<A> {
     pub fn poll_cancelled(&mut self, call: CallId, cx: &Context<'_>) -> Poll<()> {
         match self.calls.get_mut(&call) {
             Some(entry) if !entry.ended => {
-                if !entry.cancel_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                if !entry
+                    .cancel_wakers
+                    .iter()
+                    .any(|waker| waker.will_wake(cx.waker()))
+                {
                     entry.cancel_wakers.push(cx.waker().clone());
                 }
                 Poll::Pending
@@ -288,7 +338,12 @@ impl<A> ServerSession<A> {
         self.draining = true;
         let last_call = Some(self.last_id);
         let reason = "the server is shutting down";
-        self.outbox.push_control(&Head { kind: Kind::Goaway, last_call, reason, ..Head::default() });
+        self.outbox.push_control(&Head {
+            kind: Kind::Goaway,
+            last_call,
+            reason,
+            ..Head::default()
+        });
     }
 
     /// Bytes came; see [`super::ClientSession::handle_received`].
@@ -353,7 +408,12 @@ impl<A> ServerSession<A> {
         }
         if let Some(code) = fault.goaway_code() {
             let reason = fault.to_string();
-            let head = Head { kind: Kind::Goaway, code: code as u32, reason: &reason, ..Head::default() };
+            let head = Head {
+                kind: Kind::Goaway,
+                code: code as u32,
+                reason: &reason,
+                ..Head::default()
+            };
             self.outbox.push_control(&head);
         }
         let calls: Vec<CallId> = self.calls.keys().copied().collect();

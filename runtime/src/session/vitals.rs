@@ -81,7 +81,10 @@ impl Vitals {
             None => after(self.partial_since, self.read_timeout),
         };
         let alive = calls_open.then(|| self.alive_until()).flatten();
-        [read, after(self.blocked_since, self.write_timeout), alive].into_iter().flatten().min()
+        [read, after(self.blocked_since, self.write_timeout), alive]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn check(&mut self, now: Instant, calls_open: bool) -> Due {
@@ -89,19 +92,27 @@ impl Vitals {
             since.is_some_and(|at| now.saturating_duration_since(at) >= limit)
         };
         if self.handshake_until.is_some_and(|until| now >= until) {
-            return Due::Fault(Fault::Timeout("no complete HELLO within the handshake timeout"));
+            return Due::Fault(Fault::Timeout(
+                "no complete HELLO within the handshake timeout",
+            ));
         }
         if self.handshake_until.is_none() && over(self.partial_since, self.read_timeout) {
-            return Due::Fault(Fault::Timeout("a frame began and did not finish within the read timeout"));
+            return Due::Fault(Fault::Timeout(
+                "a frame began and did not finish within the read timeout",
+            ));
         }
         if over(self.blocked_since, self.write_timeout) {
-            return Due::Fault(Fault::Timeout("the peer took no byte within the write timeout"));
+            return Due::Fault(Fault::Timeout(
+                "the peer took no byte within the write timeout",
+            ));
         }
         if !calls_open || self.alive_until().is_none_or(|until| now < until) {
             return Due::Nothing;
         }
         if self.ping_sent.is_some() {
-            return Due::Fault(Fault::Timeout("the peer did not answer a PING within the read timeout"));
+            return Due::Fault(Fault::Timeout(
+                "the peer did not answer a PING within the read timeout",
+            ));
         }
         self.ping_sent = Some(now);
         Due::Ping
@@ -139,9 +150,15 @@ mod tests {
         vitals.handshake_done();
         for second in 0..30 {
             vitals.received(start + second * SECOND, false, true);
-            assert!(matches!(vitals.check(start + second * SECOND, false), Due::Nothing));
+            assert!(matches!(
+                vitals.check(start + second * SECOND, false),
+                Due::Nothing
+            ));
         }
-        assert!(matches!(vitals.check(start + 30 * SECOND, false), Due::Fault(Fault::Timeout(_))));
+        assert!(matches!(
+            vitals.check(start + 30 * SECOND, false),
+            Due::Fault(Fault::Timeout(_))
+        ));
     }
 
     #[test]
@@ -154,7 +171,10 @@ mod tests {
         assert!(matches!(vitals.check(start + PING_AFTER, true), Due::Ping));
         assert_eq!(vitals.next(true), Some(start + PING_AFTER + 30 * SECOND));
         let end = start + PING_AFTER + 30 * SECOND;
-        assert!(matches!(vitals.check(end, true), Due::Fault(Fault::Timeout(_))));
+        assert!(matches!(
+            vitals.check(end, true),
+            Due::Fault(Fault::Timeout(_))
+        ));
     }
 
     #[test]

@@ -41,7 +41,11 @@ impl WaitList {
     pub(crate) fn leave(&mut self, ticket: u64) -> Option<Waker> {
         let before = self.queue.len();
         self.queue.retain(|(queued, _)| *queued != ticket);
-        if self.queue.len() == before { self.wake_one() } else { None }
+        if self.queue.len() == before {
+            self.wake_one()
+        } else {
+            None
+        }
     }
 
     pub(crate) fn wake_one(&mut self) -> Option<Waker> {
@@ -64,7 +68,10 @@ mod tests {
         list.wait(&mut first, &cx);
         list.wait(&mut second, &cx);
         assert!(list.wake_one().is_some());
-        assert!(list.leave(first.unwrap()).is_some(), "the second is woken instead");
+        assert!(
+            list.leave(first.unwrap()).is_some(),
+            "the second is woken instead"
+        );
         assert!(list.wake_one().is_none());
     }
 

@@ -115,15 +115,29 @@ impl Head<'_> {
         let nonempty = |tag, len: usize| if len == 0 { 0 } else { block(tag, len) };
         nonzero(tag::KIND, self.kind as u64)
             + self.call.map_or(0, |call| varint(tag::CALL, call))
-            + if self.method == 0 { 0 } else { key_len(tag::METHOD) + 8 }
-            + self.timeout_us.map_or(0, |timeout| varint(tag::TIMEOUT_US, timeout))
+            + if self.method == 0 {
+                0
+            } else {
+                key_len(tag::METHOD) + 8
+            }
+            + self
+                .timeout_us
+                .map_or(0, |timeout| varint(tag::TIMEOUT_US, timeout))
             + nonzero(tag::LAST, u64::from(self.last))
             + nonzero(tag::CREDIT, u64::from(self.credit))
             + nonzero(tag::CODE, u64::from(self.code))
             + nonempty(tag::REASON, self.reason.len())
-            + self.metadata.iter().map(|e| block(tag::METADATA, e.encoded_len())).sum::<usize>()
-            + self.hello.map_or(0, |hello| block(tag::HELLO, hello.encoded_len()))
-            + self.last_call.map_or(0, |last| varint(tag::LAST_CALL, last))
+            + self
+                .metadata
+                .iter()
+                .map(|e| block(tag::METADATA, e.encoded_len()))
+                .sum::<usize>()
+            + self
+                .hello
+                .map_or(0, |hello| block(tag::HELLO, hello.encoded_len()))
+            + self
+                .last_call
+                .map_or(0, |last| varint(tag::LAST_CALL, last))
             + nonempty(tag::DETAILS, self.details.len())
             + nonzero(tag::UNRUN, u64::from(self.unrun))
             + payload.map_or(0, |len| block(tag::PAYLOAD, len))
@@ -199,7 +213,10 @@ pub fn append_envelope<P: Payload>(
     let payload_len = payload.map(Payload::payload_len);
     let size = head.encoded_len(payload_len);
     if size > max_frame_bytes {
-        return Err(Oversize { size, max_size: max_frame_bytes });
+        return Err(Oversize {
+            size,
+            max_size: max_frame_bytes,
+        });
     }
     buffer.reserve(size + super::HEADER_LEN);
     let start = begin_frame(buffer);
@@ -234,4 +251,127 @@ pub struct Oversize {
     pub size: usize,
     /// The receiver's limit in bytes.
     pub max_size: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn head() -> impl Strategy<Value = Envelope> {
+        let numbers = (
+            0..11i32,
+            any::<Option<u64>>(),
+            any::<u64>(),
+            any::<Option<u64>>(),
+            any::<bool>(),
+            any::<u32>(),
+            0..17u32,
+        );
+        let metadata = prop::collection::vec(
+            ("[a-z]{0,9}", prop::collection::vec(any::<u8>(), 0..20)),
+            0..4,
+        );
+        let rest = (
+            ".{0,40}",
+            metadata,
+            any::<Option<u64>>(),
+            prop::collection::vec(any::<u8>(), 0..40),
+            any::<bool>(),
+            any::<Option<Vec<u8>>>(),
+            any::<Option<(u32, u32, Vec<u64>)>>(),
+        );
+        (numbers, rest).prop_map(|(numbers, rest)| {
+            let (kind, call, method, timeout_us, last, credit, code) = numbers;
+            let (reason, metadata, last_call, details, unrun, payload, hello) = rest;
+            let entry = |(key, value): (String, Vec<u8>)| MetadataEntry {
+                key,
+                value: value.into(),
+            };
+            Envelope {
+                kind,
+                call,
+                method,
+                timeout_us,
+                last,
+                credit,
+                code,
+                reason,
+                metadata: metadata.into_iter().map(entry).collect(),
+                hello: hello.map(|(max_frame_bytes, max_calls, compatible)| Hello {
+                    max_frame_bytes,
+                    max_calls,
+                    services: vec![crate::schema::ipc::v1::ServiceOffer {
+                        name: "a.B".into(),
+                        compatible,
+                        ..Default::default()
+                    }],
+                    ..Hello::default()
+                }),
+                last_call,
+                details: details.into(),
+                unrun,
+                payload: payload.map(Bytes::from),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_prost_writes(envelope in head()) {
+            let head = Head {
+                kind: Kind::try_from(envelope.kind).unwrap(),
+                call: envelope.call,
+                method: envelope.method,
+                timeout_us: envelope.timeout_us,
+                last: envelope.last,
+                credit: envelope.credit,
+                code: envelope.code,
+                reason: &envelope.reason,
+                metadata: &envelope.metadata,
+                hello: envelope.hello.as_ref(),
+                last_call: envelope.last_call,
+                details: &envelope.details,
+                unrun: envelope.unrun,
+            };
+            let payload = envelope.payload.clone().map(Encoded);
+            let mut ours = BytesMut::new();
+            let written = append_envelope(&mut ours, Crc32Variant::Ieee, usize::MAX, &head, payload.as_ref());
+            let expected = envelope.encode_to_vec();
+            prop_assert!(written.is_ok());
+            prop_assert_eq!(ours.get(crate::wire::HEADER_LEN..), Some(&expected[..]));
+            prop_assert_eq!(decode_envelope(Bytes::from(expected)).unwrap(), envelope);
+        }
+    }
+
+    #[test]
+    fn what_would_not_fit_is_not_written() {
+        let mut buffer = BytesMut::from(&b"before"[..]);
+        let payload = Encoded(Bytes::from_static(&[0; 100]));
+        let head = Head {
+            kind: Kind::Call,
+            call: Some(1),
+            ..Head::default()
+        };
+        let size = head.encoded_len(Some(100));
+        let result = append_envelope(
+            &mut buffer,
+            Crc32Variant::Ieee,
+            size - 1,
+            &head,
+            Some(&payload),
+        );
+        assert_eq!(
+            result,
+            Err(Oversize {
+                size,
+                max_size: size - 1
+            })
+        );
+        assert_eq!(buffer, &b"before"[..]);
+        assert!(
+            append_envelope(&mut buffer, Crc32Variant::Ieee, size, &head, Some(&payload)).is_ok()
+        );
+    }
 }

@@ -41,7 +41,9 @@ pub enum FrameError {
 }
 
 fn hint(other: Option<Crc32Variant>) -> String {
-    other.map(|v| format!("; the peer uses `crc32_variant: {v}`, configure both alike")).unwrap_or_default()
+    other
+        .map(|v| format!("; the peer uses `crc32_variant: {v}`, configure both alike"))
+        .unwrap_or_default()
 }
 
 /// Takes frames off the front of a growing buffer.
@@ -68,7 +70,11 @@ impl FrameDecoder {
     /// A decoder that takes payloads of up to `max_frame_bytes`.
     #[must_use]
     pub const fn new(max_frame_bytes: usize, crc: Crc32Variant) -> Self {
-        Self { max_frame_bytes, crc, first: true }
+        Self {
+            max_frame_bytes,
+            crc,
+            first: true,
+        }
     }
 
     /// Changes the limit for the frames that follow.
@@ -81,11 +87,15 @@ impl FrameDecoder {
     /// # Errors
     /// A [`FrameError`]; the buffer is left as it is, and no further frame can be had.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
-        let Some((length, expected)) = self.header(buffer)? else { return Ok(None) };
+        let Some((length, expected)) = self.header(buffer)? else {
+            return Ok(None);
+        };
         if buffer.len() < HEADER_LEN + length {
             return Ok(None);
         }
-        let payload = buffer.get(HEADER_LEN..HEADER_LEN + length).unwrap_or_default();
+        let payload = buffer
+            .get(HEADER_LEN..HEADER_LEN + length)
+            .unwrap_or_default();
         let actual = self.crc.checksum(payload);
         if actual != expected {
             let other = self.crc.other();
@@ -112,14 +122,19 @@ impl FrameDecoder {
     }
 
     fn header(&self, buffer: &BytesMut) -> Result<Option<(usize, u32)>, FrameError> {
-        let Some(header) = buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
+        let Some(header) = buffer.first_chunk::<HEADER_LEN>() else {
+            return Ok(None);
+        };
         let [l0, l1, l2, l3, c0, c1, c2, c3] = *header;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         if length == 0 {
             return Err(FrameError::InvalidLength { length });
         }
         if length > self.max_frame_bytes {
-            return Err(FrameError::TooLarge { size: length, max_size: self.max_frame_bytes });
+            return Err(FrameError::TooLarge {
+                size: length,
+                max_size: self.max_frame_bytes,
+            });
         }
         Ok(Some((length, u32::from_le_bytes([c0, c1, c2, c3]))))
     }
@@ -141,8 +156,9 @@ pub(super) fn begin_frame(buffer: &mut BytesMut) -> usize {
 
 /// Fills in the header of the frame that starts at `start` and ends where `buffer` ends.
 pub(super) fn finish_frame(buffer: &mut BytesMut, start: usize, crc: Crc32Variant) {
-    let Some((header, payload)) =
-        buffer.get_mut(start..).and_then(|frame| frame.split_first_chunk_mut::<HEADER_LEN>())
+    let Some((header, payload)) = buffer
+        .get_mut(start..)
+        .and_then(|frame| frame.split_first_chunk_mut::<HEADER_LEN>())
     else {
         return;
     };
@@ -178,10 +194,16 @@ mod tests {
         let mut huge = BytesMut::from(&[17, 0, 0, 0, 0, 0, 0, 0][..]);
         assert_eq!(
             decoder.decode(&mut huge),
-            Err(FrameError::TooLarge { size: 17, max_size: 16 })
+            Err(FrameError::TooLarge {
+                size: 17,
+                max_size: 16
+            })
         );
         let mut empty = BytesMut::from(&[0; 8][..]);
-        assert_eq!(decoder.decode(&mut empty), Err(FrameError::InvalidLength { length: 0 }));
+        assert_eq!(
+            decoder.decode(&mut empty),
+            Err(FrameError::InvalidLength { length: 0 })
+        );
     }
 
     #[test]
@@ -190,11 +212,22 @@ mod tests {
         damaged[10] ^= 1;
         let mut decoder = FrameDecoder::new(64, Crc32Variant::Ieee);
         let error = decoder.decode(&mut damaged).expect_err("must not pass");
-        assert!(matches!(error, FrameError::CrcMismatch { other_variant: None, .. }));
+        assert!(matches!(
+            error,
+            FrameError::CrcMismatch {
+                other_variant: None,
+                ..
+            }
+        ));
 
         let mut decoder = FrameDecoder::new(64, Crc32Variant::Castagnoli);
-        let error = decoder.decode(&mut frame(b"payload")).expect_err("must not pass");
-        assert!(error.to_string().contains("`crc32_variant: ieee`"), "{error}");
+        let error = decoder
+            .decode(&mut frame(b"payload"))
+            .expect_err("must not pass");
+        assert!(
+            error.to_string().contains("`crc32_variant: ieee`"),
+            "{error}"
+        );
 
         let mut both = BytesMut::new();
         append_frame(&mut both, Crc32Variant::Castagnoli, b"one");
@@ -202,7 +235,13 @@ mod tests {
         let mut decoder = FrameDecoder::new(64, Crc32Variant::Castagnoli);
         assert!(decoder.decode(&mut both).is_ok());
         let error = decoder.decode(&mut both).expect_err("must not pass");
-        assert!(matches!(error, FrameError::CrcMismatch { other_variant: None, .. }));
+        assert!(matches!(
+            error,
+            FrameError::CrcMismatch {
+                other_variant: None,
+                ..
+            }
+        ));
     }
 
     proptest! {

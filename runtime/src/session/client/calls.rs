@@ -2,19 +2,12 @@
 //!
 //! **Invariant**: `open` counts exactly the calls without an outcome.
 
-use std::{
-    task::Waker,
-    time::Instant,
-};
+use std::{task::Waker, time::Instant};
 
 use super::{ClientSession, OpenCall};
 use crate::{
     descriptor::MethodKind,
-    session::{
-        CallId, Fault, Outcome,
-        credit::Receiver,
-        outbox::Mark,
-    },
+    session::{CallId, Fault, Outcome, credit::Receiver, outbox::Mark},
 };
 
 /// A call from its CALL to the moment when its outcome is taken.
@@ -32,14 +25,19 @@ impl ClientSession {
     pub(super) fn insert_call(&mut self, now: Instant, call: &OpenCall<'_>, mark: Mark) {
         let kind = call.method.kind;
         if kind.client_streams() {
-            let credit = self.server.as_ref().map_or(0, |server| server.stream_credit);
+            let credit = self
+                .server
+                .as_ref()
+                .map_or(0, |server| server.stream_credit);
             self.outbox.open_lane(self.last_id, credit);
         }
         let entry = Call {
             kind,
             deadline: call.deadline,
             mark,
-            receiver: kind.server_streams().then(|| Receiver::new(self.config.stream_credit)),
+            receiver: kind
+                .server_streams()
+                .then(|| Receiver::new(self.config.stream_credit)),
             outcome: None,
             waker: None,
         };
@@ -47,13 +45,20 @@ impl ClientSession {
         self.vitals.call_opened(now, self.open == 0);
         self.open += 1;
         if let Some(deadline) = call.deadline {
-            self.next_deadline = Some(self.next_deadline.map_or(deadline, |next| next.min(deadline)));
+            self.next_deadline = Some(
+                self.next_deadline
+                    .map_or(deadline, |next| next.min(deadline)),
+            );
         }
     }
 
     /// Gives a call its outcome, unless it has one.
     pub(super) fn settle(&mut self, call: CallId, outcome: Outcome) {
-        let Some(entry) = self.calls.get_mut(&call).filter(|entry| entry.outcome.is_none()) else {
+        let Some(entry) = self
+            .calls
+            .get_mut(&call)
+            .filter(|entry| entry.outcome.is_none())
+        else {
             return;
         };
         entry.outcome = Some(outcome);
@@ -72,8 +77,17 @@ impl ClientSession {
     pub(super) fn fail_calls(&mut self, fault: &Fault, may_run: bool) {
         let calls: Vec<CallId> = self.calls.keys().copied().collect();
         for call in calls {
-            let left = self.calls.get(&call).is_some_and(|c| self.outbox.has_left(c.mark));
-            self.settle(call, Outcome::Lost { fault: fault.clone(), maybe_run: may_run && left });
+            let left = self
+                .calls
+                .get(&call)
+                .is_some_and(|c| self.outbox.has_left(c.mark));
+            self.settle(
+                call,
+                Outcome::Lost {
+                    fault: fault.clone(),
+                    maybe_run: may_run && left,
+                },
+            );
         }
     }
 

@@ -23,7 +23,9 @@ impl ClientSession {
     pub fn handle_frame(&mut self, now: Instant, frame: Bytes) -> Result<(), Fault> {
         let done = match &self.closed {
             Some(fault) => return Err(fault.clone()),
-            None => decode_envelope(frame).map_err(Fault::Envelope).and_then(|e| self.handle(now, e)),
+            None => decode_envelope(frame)
+                .map_err(Fault::Envelope)
+                .and_then(|e| self.handle(now, e)),
         };
         done.inspect_err(|fault| self.handle_fault(fault.clone()))
     }
@@ -41,10 +43,13 @@ impl ClientSession {
                 self.handle_pong(now, &envelope.payload.unwrap_or_default());
                 Ok(())
             }
-            Kind::Message | Kind::Reply | Kind::End | Kind::Credit => self.handle_call(kind, envelope),
-            Kind::Call | Kind::Cancel => {
-                Err(Fault::protocol(format!("{} from the server", kind.as_str_name())))
+            Kind::Message | Kind::Reply | Kind::End | Kind::Credit => {
+                self.handle_call(kind, envelope)
             }
+            Kind::Call | Kind::Cancel => Err(Fault::protocol(format!(
+                "{} from the server",
+                kind.as_str_name()
+            ))),
             Kind::Unspecified => {
                 self.unknown_kinds += 1;
                 Ok(())
@@ -56,12 +61,16 @@ impl ClientSession {
         if self.server.is_some() {
             return Err(Fault::protocol("a second HELLO"));
         }
-        let mut hello = envelope.hello.ok_or_else(|| Fault::protocol("HELLO without its fields"))?;
+        let mut hello = envelope
+            .hello
+            .ok_or_else(|| Fault::protocol("HELLO without its fields"))?;
         negotiate::accept(&mut hello, true)?;
-        self.outbox.set_max_frame_bytes(hello.max_frame_bytes as usize);
+        self.outbox
+            .set_max_frame_bytes(hello.max_frame_bytes as usize);
         for (call, entry) in &self.calls {
             if entry.kind.client_streams() && entry.outcome.is_none() {
-                self.wakers.extend(self.outbox.grant(*call, hello.stream_credit));
+                self.wakers
+                    .extend(self.outbox.grant(*call, hello.stream_credit));
             }
         }
         self.server = Some(hello);
@@ -73,12 +82,24 @@ impl ClientSession {
     fn handle_goaway(&mut self, envelope: &Envelope) -> Result<(), Fault> {
         if envelope.code != 0 {
             let code = Code::from_number(envelope.code);
-            return Err(Fault::GoAway { code, reason: envelope.reason.clone() });
+            return Err(Fault::GoAway {
+                code,
+                reason: envelope.reason.clone(),
+            });
         }
-        let fault = Fault::GoAway { code: Code::Unavailable, reason: "the server is shutting down".into() };
+        let fault = Fault::GoAway {
+            code: Code::Unavailable,
+            reason: "the server is shutting down".into(),
+        };
         if let Some(last_call) = envelope.last_call {
             for call in self.calls_above(last_call) {
-                self.settle(call, Outcome::Lost { fault: fault.clone(), maybe_run: false });
+                self.settle(
+                    call,
+                    Outcome::Lost {
+                        fault: fault.clone(),
+                        maybe_run: false,
+                    },
+                );
             }
         }
         self.going_away.get_or_insert(fault);
@@ -87,12 +108,19 @@ impl ClientSession {
     }
 
     fn calls_above(&self, last_call: CallId) -> Vec<CallId> {
-        self.calls.keys().copied().filter(|call| *call > last_call).collect()
+        self.calls
+            .keys()
+            .copied()
+            .filter(|call| *call > last_call)
+            .collect()
     }
 
     fn handle_ping(&mut self, payload: Bytes) -> Result<(), Fault> {
         if payload.len() > MAX_PING_BYTES {
-            return Err(Fault::protocol(format!("a PING of {} bytes", payload.len())));
+            return Err(Fault::protocol(format!(
+                "a PING of {} bytes",
+                payload.len()
+            )));
         }
         self.outbox.push_echo(Kind::Pong, &Encoded(payload));
         if self.outbox.control_queued() > self.config.max_queued_bytes {
@@ -102,7 +130,9 @@ impl ClientSession {
     }
 
     fn handle_pong(&mut self, now: Instant, payload: &[u8]) {
-        let Ok(number) = payload.try_into().map(u64::from_le_bytes) else { return };
+        let Ok(number) = payload.try_into().map(u64::from_le_bytes) else {
+            return;
+        };
         if let Some(ping) = self.pings.iter_mut().find(|ping| ping.number == number) {
             ping.answered = Some(now.saturating_duration_since(ping.sent));
             self.wakers.extend(ping.waker.take());
@@ -112,9 +142,16 @@ impl ClientSession {
     fn handle_call(&mut self, kind: Kind, envelope: Envelope) -> Result<(), Fault> {
         let call = envelope.call.unwrap_or(0);
         if call == 0 || call > self.last_id {
-            return Err(Fault::protocol(format!("{} for call {call}, never opened", kind.as_str_name())));
+            return Err(Fault::protocol(format!(
+                "{} for call {call}, never opened",
+                kind.as_str_name()
+            )));
         }
-        if self.calls.get(&call).is_none_or(|entry| entry.outcome.is_some()) {
+        if self
+            .calls
+            .get(&call)
+            .is_none_or(|entry| entry.outcome.is_some())
+        {
             return Ok(());
         }
         match kind {
@@ -127,9 +164,13 @@ impl ClientSession {
     }
 
     fn handle_message(&mut self, call: CallId, payload: Option<Bytes>) {
-        let Some(entry) = self.calls.get_mut(&call) else { return };
+        let Some(entry) = self.calls.get_mut(&call) else {
+            return;
+        };
         let Some(receiver) = &mut entry.receiver else {
-            let status = Status::invalid_argument("the server sent a stream message on a call without a response stream");
+            let status = Status::invalid_argument(
+                "the server sent a stream message on a call without a response stream",
+            );
             return self.refuse(call, status);
         };
         let Some(payload) = payload else { return };
@@ -142,9 +183,10 @@ impl ClientSession {
 
     fn handle_reply(&mut self, call: CallId, envelope: Envelope) {
         let outcome = match (self.calls.get(&call), envelope.payload) {
-            (Some(entry), Some(payload)) if !entry.kind.server_streams() => {
-                Outcome::Success { payload: Some(payload), trailers: envelope.metadata }
-            }
+            (Some(entry), Some(payload)) if !entry.kind.server_streams() => Outcome::Success {
+                payload: Some(payload),
+                trailers: envelope.metadata,
+            },
             (_, None) => broken_reply("the server's REPLY has no payload"),
             _ => broken_reply("the server sent REPLY on a response stream"),
         };
@@ -152,9 +194,15 @@ impl ClientSession {
     }
 
     fn handle_end(&mut self, call: CallId, envelope: Envelope) {
-        let streams = self.calls.get(&call).is_some_and(|entry| entry.kind.server_streams());
+        let streams = self
+            .calls
+            .get(&call)
+            .is_some_and(|entry| entry.kind.server_streams());
         let outcome = match (envelope.code, streams) {
-            (0, true) => Outcome::Success { payload: None, trailers: envelope.metadata },
+            (0, true) => Outcome::Success {
+                payload: None,
+                trailers: envelope.metadata,
+            },
             (0, false) => broken_reply("the server ended the call without a REPLY"),
             (code, _) => Outcome::Failure {
                 status: Status::new(Code::from_number(code), envelope.reason)
@@ -168,18 +216,33 @@ impl ClientSession {
 
     /// The server broke the rules of one call: that call ends here, and the server is told.
     fn refuse(&mut self, call: CallId, status: Status) {
-        self.settle(call, Outcome::Failure { status, unrun: false });
+        self.settle(
+            call,
+            Outcome::Failure {
+                status,
+                unrun: false,
+            },
+        );
         self.cancel_on_wire(call);
     }
 
     pub(super) fn cancel_on_wire(&mut self, call: CallId) {
-        self.outbox.push_control(&Head { kind: Kind::Cancel, call: Some(call), ..Head::default() });
+        self.outbox.push_control(&Head {
+            kind: Kind::Cancel,
+            call: Some(call),
+            ..Head::default()
+        });
     }
 
     /// The verdict that the server's HELLO gives on a service that this side named.
     #[must_use]
     pub fn server_verdict(&self, service: &str) -> Option<Verdict> {
-        let offer = self.server.as_ref()?.services.iter().find(|offer| offer.name == service)?;
+        let offer = self
+            .server
+            .as_ref()?
+            .services
+            .iter()
+            .find(|offer| offer.name == service)?;
         Verdict::try_from(offer.verdict).ok()
     }
 }

@@ -51,7 +51,12 @@ pub struct StartCall {
 }
 
 impl<A> ServerSession<A> {
-    pub(super) fn insert_call(&mut self, start: &StartCall, receiver: Option<Receiver>, credit: u32) {
+    pub(super) fn insert_call(
+        &mut self,
+        start: &StartCall,
+        receiver: Option<Receiver>,
+        credit: u32,
+    ) {
         let call = Call {
             deadline: start.deadline,
             receiver,
@@ -66,7 +71,10 @@ impl<A> ServerSession<A> {
         }
         self.open += 1;
         if let Some(deadline) = start.deadline {
-            self.next_deadline = Some(self.next_deadline.map_or(deadline, |next| next.min(deadline)));
+            self.next_deadline = Some(
+                self.next_deadline
+                    .map_or(deadline, |next| next.min(deadline)),
+            );
         }
     }
 
@@ -95,7 +103,9 @@ impl<A> ServerSession<A> {
 
     /// What [`Self::hold`] was called for, or a handler that never had its last word, is gone.
     pub fn release(&mut self, call: CallId) {
-        let Some(entry) = self.calls.get_mut(&call) else { return };
+        let Some(entry) = self.calls.get_mut(&call) else {
+            return;
+        };
         entry.holds -= 1;
         if entry.holds == 0 {
             self.calls.remove(&call);
@@ -105,7 +115,9 @@ impl<A> ServerSession<A> {
     /// The call's terminal frame is about to be queued by its handler, which is then done. `false` if
     /// nobody wants it any more.
     pub(super) fn end_call(&mut self, call: CallId) -> bool {
-        let Some(entry) = self.calls.get_mut(&call).filter(|entry| !entry.ended) else { return false };
+        let Some(entry) = self.calls.get_mut(&call).filter(|entry| !entry.ended) else {
+            return false;
+        };
         entry.ended = true;
         entry.abort = None;
         entry.holds -= 1;
@@ -120,7 +132,9 @@ impl<A> ServerSession<A> {
     /// Nobody wants the call any more: its handler is stopped, and keeps its slot until it is gone.
     /// `false` if it had ended by itself.
     pub(super) fn stop(&mut self, call: CallId) -> bool {
-        let Some(entry) = self.calls.get_mut(&call).filter(|entry| !entry.ended) else { return false };
+        let Some(entry) = self.calls.get_mut(&call).filter(|entry| !entry.ended) else {
+            return false;
+        };
         entry.ended = true;
         self.aborts.extend(entry.abort.take());
         self.wakers.append(&mut entry.cancel_wakers);
@@ -137,11 +151,17 @@ impl<A> ServerSession<A> {
     pub(super) fn expire_calls(&mut self, now: Instant) {
         let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
         let open = self.calls.iter().filter(|(_, call)| !call.ended);
-        let expired: Vec<CallId> =
-            open.filter(|(_, call)| is_over(call.deadline)).map(|(id, _)| *id).collect();
+        let expired: Vec<CallId> = open
+            .filter(|(_, call)| is_over(call.deadline))
+            .map(|(id, _)| *id)
+            .collect();
         for call in expired {
             self.stop(call);
-            self.push_end(call, &Status::deadline_exceeded("the deadline passed"), false);
+            self.push_end(
+                call,
+                &Status::deadline_exceeded("the deadline passed"),
+                false,
+            );
         }
         let open = self.calls.values().filter(|call| !call.ended);
         self.next_deadline = open.filter_map(|call| call.deadline).min();

@@ -39,7 +39,9 @@ impl<A> ServerSession<A> {
     pub fn handle_frame(&mut self, now: Instant, frame: Bytes) -> Result<Incoming, Fault> {
         let done = match &self.closed {
             Some(fault) => return Err(fault.clone()),
-            None => decode_envelope(frame).map_err(Fault::Envelope).and_then(|e| self.handle(now, e)),
+            None => decode_envelope(frame)
+                .map_err(Fault::Envelope)
+                .and_then(|e| self.handle(now, e)),
         };
         done.inspect_err(|fault| self.handle_fault(fault.clone()))
     }
@@ -57,7 +59,10 @@ impl<A> ServerSession<A> {
             Kind::Pong => {}
             Kind::Message | Kind::Cancel | Kind::Credit => self.handle_known(kind, envelope)?,
             Kind::Reply | Kind::End => {
-                return Err(Fault::protocol(format!("{} from the client", kind.as_str_name())));
+                return Err(Fault::protocol(format!(
+                    "{} from the client",
+                    kind.as_str_name()
+                )));
             }
             Kind::Unspecified => self.unknown_kinds += 1,
         }
@@ -68,11 +73,18 @@ impl<A> ServerSession<A> {
         if self.client.is_some() {
             return Err(Fault::protocol("a second HELLO"));
         }
-        let mut hello = envelope.hello.ok_or_else(|| Fault::protocol("HELLO without its fields"))?;
+        let mut hello = envelope
+            .hello
+            .ok_or_else(|| Fault::protocol("HELLO without its fields"))?;
         negotiate::accept(&mut hello, false)?;
-        self.outbox.set_max_frame_bytes(hello.max_frame_bytes as usize);
+        self.outbox
+            .set_max_frame_bytes(hello.max_frame_bytes as usize);
         let answer = self.answer(&hello);
-        self.outbox.push_control(&Head { kind: Kind::Hello, hello: Some(&answer), ..Head::default() });
+        self.outbox.push_control(&Head {
+            kind: Kind::Hello,
+            hello: Some(&answer),
+            ..Head::default()
+        });
         self.client = Some(hello);
         self.vitals.handshake_done();
         Ok(())
@@ -84,7 +96,11 @@ impl<A> ServerSession<A> {
         let registry = std::sync::Arc::clone(&self.registry);
         for (index, service) in registry.services().iter().enumerate() {
             let mut offer = negotiate::offer(service);
-            if let Some(named) = client.services.iter().find(|named| named.name == service.name) {
+            if let Some(named) = client
+                .services
+                .iter()
+                .find(|named| named.name == service.name)
+            {
                 let verdict = negotiate::verdict(service, named);
                 offer.verdict = verdict.into();
                 if verdict == Verdict::Unknown && named.require {
@@ -95,7 +111,10 @@ impl<A> ServerSession<A> {
             hello.services.push(offer);
         }
         let absent = client.services.iter().filter(|named| {
-            registry.services().iter().all(|service| service.name != named.name)
+            registry
+                .services()
+                .iter()
+                .all(|service| service.name != named.name)
         });
         hello.services.extend(absent.map(|named| {
             let mut offer = crate::schema::ipc::v1::ServiceOffer::default();
@@ -109,7 +128,10 @@ impl<A> ServerSession<A> {
     fn handle_goaway(&mut self, envelope: &Envelope) -> Result<(), Fault> {
         if envelope.code != 0 {
             let code = Code::from_number(envelope.code);
-            return Err(Fault::GoAway { code, reason: envelope.reason.clone() });
+            return Err(Fault::GoAway {
+                code,
+                reason: envelope.reason.clone(),
+            });
         }
         self.client_leaves = true;
         Ok(())
@@ -117,7 +139,10 @@ impl<A> ServerSession<A> {
 
     fn handle_ping(&mut self, payload: Bytes) -> Result<(), Fault> {
         if payload.len() > MAX_PING_BYTES {
-            return Err(Fault::protocol(format!("a PING of {} bytes", payload.len())));
+            return Err(Fault::protocol(format!(
+                "a PING of {} bytes",
+                payload.len()
+            )));
         }
         self.outbox.push_echo(Kind::Pong, &Encoded(payload));
         self.check_control()
@@ -134,7 +159,10 @@ impl<A> ServerSession<A> {
     fn handle_call(&mut self, now: Instant, envelope: Envelope) -> Result<Incoming, Fault> {
         let call = envelope.call.unwrap_or(0);
         if call <= self.last_id {
-            return Err(Fault::protocol(format!("call id {call} is not above {}", self.last_id)));
+            return Err(Fault::protocol(format!(
+                "call id {call} is not above {}",
+                self.last_id
+            )));
         }
         self.last_id = call;
         match self.admit(now, call, envelope) {
@@ -148,31 +176,57 @@ impl<A> ServerSession<A> {
     }
 
     /// Decides whether a call is run.
-    fn admit(&mut self, now: Instant, call: CallId, envelope: Envelope) -> Result<StartCall, Refusal> {
+    fn admit(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        envelope: Envelope,
+    ) -> Result<StartCall, Refusal> {
         if self.draining || self.client_leaves {
             return Err((Code::Unavailable, "the server is shutting down".into()));
         }
         let Some((index, method)) = self.registry.find(envelope.method) else {
-            return Err((Code::Unimplemented, format!("no method with ordinal {:#018x} is served here", envelope.method)));
+            return Err((
+                Code::Unimplemented,
+                format!(
+                    "no method with ordinal {:#018x} is served here",
+                    envelope.method
+                ),
+            ));
         };
-        if let Some((_, reason)) = self.refused.iter().find(|(service, _)| *service == index.service) {
+        if let Some((_, reason)) = self
+            .refused
+            .iter()
+            .find(|(service, _)| *service == index.service)
+        {
             return Err((Code::FailedPrecondition, reason.clone()));
         }
         self.check_load()?;
         let metadata = Metadata::from_entries(envelope.metadata);
-        self.config.check_metadata(&metadata).map_err(|over| (Code::ResourceExhausted, over))?;
+        self.config
+            .check_metadata(&metadata)
+            .map_err(|over| (Code::ResourceExhausted, over))?;
         if envelope.timeout_us == Some(0) {
-            return Err((Code::DeadlineExceeded, "the deadline had passed before the call came".into()));
+            return Err((
+                Code::DeadlineExceeded,
+                "the deadline had passed before the call came".into(),
+            ));
         }
         let streams = method.kind.client_streams();
         if !streams && (envelope.payload.is_none() || !envelope.last) {
             let kind = method.kind;
-            return Err((Code::InvalidArgument, format!("CALL on a {kind} method needs `payload` and `last`")));
+            return Err((
+                Code::InvalidArgument,
+                format!("CALL on a {kind} method needs `payload` and `last`"),
+            ));
         }
         let mut payload = envelope.payload;
         let receiver = streams.then(|| {
             let mut receiver = Receiver::new(self.config.stream_credit);
-            payload.take().into_iter().for_each(|first| receiver.push_free(first));
+            payload
+                .take()
+                .into_iter()
+                .for_each(|first| receiver.push_free(first));
             if envelope.last {
                 receiver.finish();
             }
@@ -180,8 +234,18 @@ impl<A> ServerSession<A> {
         });
         let timeout = envelope.timeout_us.map(Duration::from_micros);
         let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
-        let start = StartCall { call, index, method, payload, metadata, deadline };
-        let credit = self.client.as_ref().map_or(0, |client| client.stream_credit);
+        let start = StartCall {
+            call,
+            index,
+            method,
+            payload,
+            metadata,
+            deadline,
+        };
+        let credit = self
+            .client
+            .as_ref()
+            .map_or(0, |client| client.stream_credit);
         self.vitals.call_opened(now, self.open == 0);
         self.insert_call(&start, receiver, credit);
         Ok(start)
@@ -203,7 +267,10 @@ impl<A> ServerSession<A> {
     fn handle_known(&mut self, kind: Kind, envelope: Envelope) -> Result<(), Fault> {
         let call = envelope.call.unwrap_or(0);
         if call == 0 || call > self.last_id {
-            return Err(Fault::protocol(format!("{} for call {call}, never opened", kind.as_str_name())));
+            return Err(Fault::protocol(format!(
+                "{} for call {call}, never opened",
+                kind.as_str_name()
+            )));
         }
         if self.calls.get(&call).is_none_or(|entry| entry.ended) {
             return Ok(());
@@ -219,8 +286,14 @@ impl<A> ServerSession<A> {
     }
 
     fn handle_message(&mut self, call: CallId, payload: Option<Bytes>, last: bool) {
-        let Some(entry) = self.calls.get_mut(&call) else { return };
-        let Some(receiver) = entry.receiver.as_mut().filter(|receiver| !receiver.is_finished()) else {
+        let Some(entry) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let Some(receiver) = entry
+            .receiver
+            .as_mut()
+            .filter(|receiver| !receiver.is_finished())
+        else {
             let status = Status::invalid_argument("MESSAGE on a call that takes no more of them");
             return self.end_by_peer(call, &status);
         };
