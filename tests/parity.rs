@@ -9,7 +9,7 @@ mod attribute;
 use std::path::{Path, PathBuf};
 
 use daemoneye_ipc_codegen::Options;
-use daemoneye_ipc_codegen::emit::{Scope, method_signature, service_items};
+use daemoneye_ipc_codegen::emit::{Dispatch, Scope, method_signature, service_items};
 use daemoneye_ipc_codegen::load::load;
 use daemoneye_ipc_codegen::lower::lower;
 use daemoneye_ipc_codegen::model::Service;
@@ -55,7 +55,8 @@ fn compare(root: &Path, proto: &Path, include: &Path) -> usize {
         .services()
         .filter(|service| own.contains(&service.full_name))
     {
-        let generated = service_items(service, &scope).expect("nameable messages");
+        let generated =
+            service_items(service, &scope, &Dispatch::Calls).expect("nameable messages");
         let (schema, include) = (relative(proto, root), relative(include, root));
         let full_name = &service.full_name;
         let arguments = quote! {

@@ -14,6 +14,7 @@ use quote::quote;
 
 pub use self::handler::{handler_trait, method_signature};
 pub use self::scope::Scope;
+pub use self::server::Dispatch;
 use crate::error::Error;
 use crate::model::{Message, Package, Service};
 
@@ -22,22 +23,13 @@ use crate::model::{Message, Package, Service};
 /// # Errors
 ///
 /// [`Error::Schema`] when a message cannot be named from the scope.
-pub fn service_items(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
+pub fn service_items(
+    service: &Service,
+    scope: &Scope,
+    dispatch: &Dispatch,
+) -> Result<TokenStream, Error> {
     let descriptor = descriptor::service(service, scope);
-    let server = server::adapter(service, scope, true);
-    let client = client::client(service, scope)?;
-    Ok(quote!(#descriptor #server #client))
-}
-
-/// The same items, but the server adapter calls no handler: for a trait that is known to be wrong, so
-/// that what is wrong with it is said once.
-///
-/// # Errors
-///
-/// [`Error::Schema`] when a message cannot be named from the scope.
-pub fn inert_service_items(service: &Service, scope: &Scope) -> Result<TokenStream, Error> {
-    let descriptor = descriptor::service(service, scope);
-    let server = server::adapter(service, scope, false);
+    let server = server::adapter(service, scope, dispatch);
     let client = client::client(service, scope)?;
     Ok(quote!(#descriptor #server #client))
 }
@@ -72,7 +64,7 @@ pub fn package_items(package: &Package, scope: &Scope) -> Result<TokenStream, Er
     let mut tokens = message_markers(&package.messages, scope)?;
     for service in &package.services {
         tokens.extend(handler_trait(service, scope)?);
-        tokens.extend(service_items(service, scope)?);
+        tokens.extend(service_items(service, scope, &Dispatch::Calls)?);
     }
     Ok(tokens)
 }

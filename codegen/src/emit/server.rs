@@ -5,20 +5,33 @@
 //! **Invariant**: the handler's methods are called through the trait's own path, so that no other
 //! trait or inherent method of theirs can be meant.
 
+use std::collections::BTreeMap;
+
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::{Scope, names};
 use crate::model::{Method, MethodKind, Service};
 
-/// The adapter; without `calls`, it answers that no method is implemented.
-pub(super) fn adapter(service: &Service, scope: &Scope, calls: bool) -> TokenStream {
+/// What the server adapter does with a call.
+pub enum Dispatch {
+    /// It calls the handler.
+    Calls,
+    /// It calls the handler, in other words for the methods named here by their Rust names: a trait
+    /// whose types may yet prove wrong is called in words that compile in any case.
+    CallsWith(BTreeMap<String, TokenStream>),
+    /// It calls nothing: for a trait that is known to be wrong, so that what is wrong with it is said
+    /// once.
+    Inert,
+}
+
+pub(super) fn adapter(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenStream {
     let visibility = scope.visibility();
     let handler = names::handler(service);
     let server = names::server(service);
     let name = server.to_string();
     let doc = format!(" Serves [`{handler}`] handlers: add it to a server.");
-    let service_impl = service_impl(service, scope, calls);
+    let service_impl = service_impl(service, scope, dispatch);
     quote! {
         #[doc = #doc]
         #[allow(dead_code, unreachable_pub)]
@@ -52,13 +65,13 @@ pub(super) fn adapter(service: &Service, scope: &Scope, calls: bool) -> TokenStr
     }
 }
 
-fn service_impl(service: &Service, scope: &Scope, calls: bool) -> TokenStream {
+fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenStream {
     let runtime = scope.runtime();
     let private = scope.private();
     let handler = names::handler(service);
     let server = names::server(service);
     let descriptor = names::descriptor(service);
-    let body = if service.methods.is_empty() || !calls {
+    let body = if service.methods.is_empty() || matches!(dispatch, Dispatch::Inert) {
         quote! {
             let _ = (method, slot, &self.handler);
             call.unimplemented();
@@ -68,7 +81,7 @@ fn service_impl(service: &Service, scope: &Scope, calls: bool) -> TokenStream {
             .methods
             .iter()
             .enumerate()
-            .map(|(index, method)| arm(index, method, &handler));
+            .map(|(index, method)| arm(index, method, &handler, dispatch));
         quote! {
             let handler = ::std::sync::Arc::clone(&self.handler);
             match method {
@@ -95,8 +108,13 @@ fn service_impl(service: &Service, scope: &Scope, calls: bool) -> TokenStream {
     }
 }
 
-fn arm(index: usize, method: &Method, handler: &syn::Ident) -> TokenStream {
+fn arm(index: usize, method: &Method, handler: &syn::Ident, dispatch: &Dispatch) -> TokenStream {
     let index = Literal::usize_unsuffixed(index);
+    if let Dispatch::CallsWith(words) = dispatch
+        && let Some(body) = words.get(&method.rust_name)
+    {
+        return quote!(#index => { slot.run(async move { #body }); });
+    }
     let name = names::ident(&method.rust_name);
     let body = match method.kind {
         MethodKind::Unary => quote! {

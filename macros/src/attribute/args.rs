@@ -9,12 +9,13 @@ use syn::{Ident, LitStr, Path, Token, bracketed};
 
 use super::errors::{Errors, nearest};
 
-/// The arguments, each with the user's tokens.
+/// The arguments, each with the user's tokens; those that are missing or wrong have been reported.
+#[derive(Default)]
 pub(super) struct Arguments {
     /// The schema file, relative to the crate.
-    pub(super) schema: LitStr,
+    pub(super) schema: Option<LitStr>,
     /// The full name of the service.
-    pub(super) service: LitStr,
+    pub(super) service: Option<LitStr>,
     /// The folders that imports are relative to.
     pub(super) includes: Vec<LitStr>,
     /// The module of the package's messages.
@@ -25,48 +26,63 @@ const NAMES: [&str; 4] = ["schema", "service", "includes", "messages"];
 
 impl Arguments {
     /// Parses `schema = "…", service = "…", includes = ["…"], messages = path`, in any order. What
-    /// is missing is reported on the trait's name.
-    pub(super) fn parse(tokens: TokenStream, on: &Ident, errors: &mut Errors) -> Option<Self> {
-        let parser = Punctuated::<Argument, Token![,]>::parse_terminated;
-        let list = match syn::parse::Parser::parse2(parser, tokens) {
-            Ok(list) => list,
-            Err(error) => {
-                errors.parser(error);
-                return None;
+    /// is missing is reported on the trait's name, unless another mistake may be why.
+    pub(super) fn parse(tokens: TokenStream, on: &Ident, errors: &mut Errors) -> Self {
+        let mut arguments = Self::default();
+        let mut seen: Vec<String> = Vec::new();
+        let parser = |input: ParseStream<'_>| {
+            while !input.is_empty() {
+                let argument: Argument = input.parse()?;
+                let name = argument.name.to_string();
+                if seen.contains(&name) {
+                    errors.on(&argument.name, format_args!("`{name}` is given twice"));
+                } else if !arguments.set(argument.value) {
+                    errors.on(&argument.name, unknown(&name));
+                }
+                seen.push(name);
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
             }
+            Ok(())
         };
-        let (mut schema, mut service, mut includes, mut messages) = (None, None, None, None);
-        for Argument { name, value } in list {
-            let twice = match value {
-                Value::Schema(value) => schema.replace(value).is_some(),
-                Value::Service(value) => service.replace(value).is_some(),
-                Value::Includes(value) => includes.replace(value).is_some(),
-                Value::Messages(value) => messages.replace(value).is_some(),
-            };
-            if twice {
-                errors.on(&name, format_args!("`{name}` is given twice"));
-            }
+        if let Err(error) = syn::parse::Parser::parse2(parser, tokens) {
+            errors.parser(error);
         }
-        if schema.is_none() {
+        if errors.is_empty() && arguments.schema.is_none() {
             errors.on(
                 on,
                 "`schema` is missing: `#[ipc_service(schema = \"schemas/….proto\", …)]`",
             );
         }
-        if service.is_none() {
+        if errors.is_empty() && arguments.service.is_none() {
             errors.on(
                 on,
                 "`service` is missing: `#[ipc_service(service = \"package.v1.Service\", …)]`",
             );
         }
-        let includes = includes.unwrap_or_default();
-        Some(Self {
-            schema: schema?,
-            service: service?,
-            includes,
-            messages,
-        })
+        arguments
     }
+
+    /// Keeps a value; says whether its name is known.
+    fn set(&mut self, value: Value) -> bool {
+        match value {
+            Value::Schema(value) => self.schema = Some(value),
+            Value::Service(value) => self.service = Some(value),
+            Value::Includes(value) => self.includes = value,
+            Value::Messages(value) => self.messages = Some(value),
+            Value::Unknown => return false,
+        }
+        true
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let hint = match nearest(name, NAMES) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are `{}`", NAMES.join("`, `")),
+    };
+    format!("unknown argument `{name}`: {hint}")
 }
 
 struct Argument {
@@ -79,24 +95,14 @@ enum Value {
     Service(LitStr),
     Includes(Vec<LitStr>),
     Messages(Path),
+    Unknown,
 }
 
 impl Parse for Argument {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let name: Ident = input.parse()?;
-        let text = name.to_string();
-        if !NAMES.contains(&text.as_str()) {
-            let hint = match nearest(&text, NAMES) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are `{}`", NAMES.join("`, `")),
-            };
-            return Err(syn::Error::new(
-                name.span(),
-                format!("unknown argument `{text}`: {hint}"),
-            ));
-        }
         input.parse::<Token![=]>()?;
-        let value = match text.as_str() {
+        let value = match name.to_string().as_str() {
             "schema" => Value::Schema(input.parse()?),
             "service" => Value::Service(input.parse()?),
             "includes" => {
@@ -105,7 +111,11 @@ impl Parse for Argument {
                 let list = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
                 Value::Includes(list.into_iter().collect())
             }
-            _ => Value::Messages(input.parse()?),
+            "messages" => Value::Messages(input.parse()?),
+            _ => {
+                input.parse::<syn::Expr>()?;
+                Value::Unknown
+            }
         };
         Ok(Self { name, value })
     }

@@ -385,13 +385,23 @@ pub(super) fn stream_item(stream: &TypeImplTrait) -> Option<&Type> {
 
 /// `T` in `Result<T, …>` or `Inbound<T>`.
 pub(super) fn first_argument(ty: &Type) -> Option<&Type> {
-    let PathArguments::AngleBracketed(arguments) = &path_of(ty)?.segments.last()?.arguments else {
-        return None;
-    };
-    arguments.args.iter().find_map(|argument| match argument {
-        GenericArgument::Type(ty) => Some(ty),
+    arguments(ty).next()
+}
+
+/// The types in angle brackets at the end of a type.
+pub(super) fn arguments(ty: &Type) -> impl Iterator<Item = &Type> {
+    let last = path_of(ty).and_then(|path| path.segments.last());
+    let arguments = last.and_then(|last| match &last.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
         _ => None,
-    })
+    });
+    arguments
+        .into_iter()
+        .flatten()
+        .filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        })
 }
 
 pub(super) fn last_segment(ty: &Type) -> Option<String> {

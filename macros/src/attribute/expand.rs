@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use daemoneye_ipc_codegen::Error;
-use daemoneye_ipc_codegen::emit::{Scope, inert_service_items, names, service_items};
+use daemoneye_ipc_codegen::emit::{Dispatch, Scope, names, service_items};
 use daemoneye_ipc_codegen::model::{
     Idempotency, Method, MethodKind, Package, Schema, Service, TypeRef,
 };
@@ -16,57 +16,107 @@ use quote::{ToTokens, format_ident, quote};
 use syn::visit_mut::VisitMut;
 use syn::{FnArg, Ident, ItemTrait, Pat, ReturnType, TraitItem, TraitItemFn, Type, TypeParamBound};
 
+use super::args::Arguments;
+use super::cautious;
 use super::check::{Answer, first_argument, last_segment, reply_stream, stream_item};
 use super::errors::Errors;
-use super::resolve::Resolved;
+use super::resolve::{ReadSchema, package_of};
 use super::types;
 
 const RUNTIME: &str = "::daemoneye_ipc";
 
-/// The expansion of a trait whose schema could be read. With errors, the server adapter is inert, so
+/// The expansion of a trait whose service was found. With errors, the server adapter is inert, so
 /// that they stay the only ones.
-pub(super) fn with_schema(
+pub(super) fn with_service(
     input: &ItemTrait,
-    resolved: &Resolved,
+    arguments: &Arguments,
+    schema: &ReadSchema,
+    service: &Service,
     answers: &[Answer<'_>],
-    mut errors: Errors,
+    errors: Errors,
 ) -> TokenStream {
-    let items = emit(input, resolved, errors.is_empty()).unwrap_or_else(|error| {
+    let dispatch = if errors.is_empty() {
+        Dispatch::CallsWith(cautious::calls(answers, &input.ident))
+    } else {
+        Dispatch::Inert
+    };
+    let package = package_of(&service.full_name);
+    let checks = types::checks(answers);
+    let rest = expand(input, errors, |scope| {
+        let (messages, scope) = messages(input, arguments, schema, package, scope)?;
+        let items = service_items(service, &scope, &dispatch)?;
+        Ok(quote!(#messages #items))
+    });
+    let tracking = tracking(&schema.inputs);
+    quote!(#rest #checks #tracking)
+}
+
+/// The expansion of a trait whose service is not in the schema: the messages are there still.
+pub(super) fn without_service(
+    input: &ItemTrait,
+    arguments: &Arguments,
+    schema: &ReadSchema,
+    errors: Errors,
+) -> TokenStream {
+    let service = guessed_service(input);
+    let rest = expand(input, errors, |scope| {
+        let (messages, _) = messages(input, arguments, schema, &schema.package, scope.clone())?;
+        let items = service_items(&service, &scope, &Dispatch::Inert)?;
+        Ok(quote!(#messages #items))
+    });
+    let tracking = tracking(&schema.inputs);
+    quote!(#rest #tracking)
+}
+
+/// The expansion of a trait whose schema could not be read: the same items, as far as the trait's own
+/// signatures tell what they are.
+pub(super) fn without_schema(input: &ItemTrait, errors: Errors) -> TokenStream {
+    let service = guessed_service(input);
+    expand(input, errors, |scope| {
+        service_items(&service, &scope, &Dispatch::Inert)
+    })
+}
+
+/// Errors, the trait, and what `items` makes.
+fn expand(
+    input: &ItemTrait,
+    mut errors: Errors,
+    items: impl FnOnce(Scope) -> Result<TokenStream, Error>,
+) -> TokenStream {
+    let scope = Scope::beside_messages(RUNTIME);
+    let items = scope.and_then(|scope| items(scope.with_visibility(input.vis.clone())));
+    let items = items.unwrap_or_else(|error| {
         errors.on(&input.ident, error);
         TokenStream::new()
     });
     let handler = handler_trait(input);
-    let checks = types::checks(answers);
-    let tracking = tracking(&resolved.inputs);
     let errors = errors.into_tokens();
-    quote!(#errors #handler #items #checks #tracking)
+    quote!(#errors #handler #items)
 }
 
-fn emit(input: &ItemTrait, resolved: &Resolved, sound: bool) -> Result<TokenStream, Error> {
-    let scope = Scope::beside_messages(RUNTIME)?.with_visibility(input.vis.clone());
-    let (scope, messages) = match &resolved.messages {
-        Some(path) if path.is_ident("self") => (scope, TokenStream::new()),
-        Some(path) => (scope.with_messages(path.clone()), TokenStream::new()),
+/// The module of the messages, if it is ours to emit, and the scope with the messages in it.
+fn messages(
+    input: &ItemTrait,
+    arguments: &Arguments,
+    schema: &ReadSchema,
+    package: &str,
+    scope: Scope,
+) -> Result<(TokenStream, Scope), Error> {
+    match &arguments.messages {
+        Some(path) if path.is_ident("self") => Ok((TokenStream::new(), scope)),
+        Some(path) => Ok((TokenStream::new(), scope.with_messages(path.clone()))),
         None => {
             let module = format_ident!("{}_messages", unraw(&input.ident).to_snake_case());
-            let package = resolved.schema.package(&resolved.package);
-            let inner = package.map(module_path).unwrap_or_default();
-            let path = syn::parse2(quote!(self::#module::packages #inner)).map_err(|error| {
-                Error::Usage {
-                    message: error.to_string(),
-                    help: "please report it".to_owned(),
-                }
-            })?;
-            let messages = message_module(input, &module, &inner, &resolved.schema)?;
-            (scope.with_messages(path), messages)
+            let inner = schema
+                .model
+                .package(package)
+                .map(module_path)
+                .unwrap_or_default();
+            let path = syn::parse_quote!(self::#module::packages #inner);
+            let messages = message_module(input, &module, &inner, &schema.model)?;
+            Ok((messages, scope.with_messages(path)))
         }
-    };
-    let items = if sound {
-        service_items(&resolved.service, &scope)?
-    } else {
-        inert_service_items(&resolved.service, &scope)?
-    };
-    Ok(quote!(#messages #items))
+    }
 }
 
 /// `::inventory::v1` for the package `inventory.v1`.
@@ -95,20 +145,6 @@ fn message_module(
             pub mod packages { #tree }
         }
     })
-}
-
-/// The expansion of a trait whose schema could not be read: the same items, as far as the trait's own
-/// signatures tell what they are.
-pub(super) fn without_schema(input: &ItemTrait, errors: Errors) -> TokenStream {
-    let service = guessed_service(input);
-    let scope =
-        Scope::beside_messages(RUNTIME).map(|scope| scope.with_visibility(input.vis.clone()));
-    let items = scope
-        .and_then(|scope| inert_service_items(&service, &scope))
-        .unwrap_or_default();
-    let handler = handler_trait(input);
-    let errors = errors.into_tokens();
-    quote!(#errors #handler #items)
 }
 
 fn guessed_service(input: &ItemTrait) -> Service {

@@ -4,6 +4,7 @@
 //! it returns declares the items that the rest of the crate relies on.
 
 mod args;
+mod cautious;
 mod check;
 mod errors;
 mod expand;
@@ -34,11 +35,13 @@ pub(crate) fn ipc_service(
         }
     };
     let mut errors = Errors::default();
-    let resolved = Arguments::parse(arguments, &input.ident, &mut errors)
-        .and_then(|arguments| resolve::resolve(&arguments, &input.ident, crate_dir, &mut errors));
-    let Some(resolved) = resolved else {
+    let arguments = Arguments::parse(arguments, &input.ident, &mut errors);
+    let Some(schema) = resolve::schema(&arguments, crate_dir, &mut errors) else {
         return expand::without_schema(&input, errors);
     };
-    let matched = check::check(&input, &resolved.service, &mut errors);
-    expand::with_schema(&input, &resolved, &matched, errors)
+    let Some(service) = resolve::service(&arguments, &schema, &input.ident, &mut errors) else {
+        return expand::without_service(&input, &arguments, &schema, errors);
+    };
+    let answers = check::check(&input, &service, &mut errors);
+    expand::with_service(&input, &arguments, &schema, &service, &answers, errors)
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use daemoneye_ipc_codegen::load::{Loaded, load};
+use daemoneye_ipc_codegen::load::load;
 use daemoneye_ipc_codegen::lower::lower;
 use daemoneye_ipc_codegen::model::{Schema, Service};
 use daemoneye_ipc_codegen::{Error, Options};
@@ -13,73 +13,87 @@ use syn::{Ident, LitStr};
 use super::args::Arguments;
 use super::errors::{Errors, nearest};
 
-/// A service, its schema, and how to name what it needs.
-pub(super) struct Resolved {
-    /// The service, named like the user's trait.
-    pub(super) service: Service,
-    /// All packages that the schema reaches.
-    pub(super) schema: Schema,
-    /// The package of the service.
+/// A schema that was read.
+pub(super) struct ReadSchema {
+    /// All packages that it reaches.
+    pub(super) model: Schema,
+    /// The package of the file itself.
     pub(super) package: String,
-    /// Every schema file that was read.
+    /// Every file that was read.
     pub(super) inputs: Vec<PathBuf>,
-    /// The module of the package's messages, when the user has one.
-    pub(super) messages: Option<syn::Path>,
+    /// The name of the file, below its include root.
+    file: String,
 }
 
-/// Loads the schema and finds the service; reports what is wrong with either.
-pub(super) fn resolve(
+/// Reads the schema; reports what is wrong with it.
+pub(super) fn schema(
     arguments: &Arguments,
-    trait_name: &Ident,
     crate_dir: &Path,
     errors: &mut Errors,
-) -> Option<Resolved> {
-    let schema_path = inside_workspace(&arguments.schema, crate_dir, errors)?;
+) -> Option<ReadSchema> {
+    let given = arguments.schema.as_ref()?;
+    let path = inside_workspace(given, crate_dir, errors)?;
     let includes = arguments
         .includes
         .iter()
         .map(|include| inside_workspace(include, crate_dir, errors))
         .collect::<Option<Vec<_>>>()?;
-    let lowered = load(&[schema_path], &includes)
+    let lowered = load(&[path], &includes)
         .and_then(|loaded| Ok((lower(&loaded, &Options::default())?, loaded)));
-    let (schema, loaded) = match lowered {
+    let (model, loaded) = match lowered {
         Ok(lowered) => lowered,
         Err(error) => {
-            report(&error, &arguments.schema, crate_dir, errors);
+            report(&error, given, crate_dir, errors);
             return None;
         }
     };
-    let Some(mut service) = find(&schema, &arguments.service.value()) else {
-        unknown_service(arguments, &loaded, &schema, errors);
-        return None;
-    };
-    service.rust_name = trait_name.to_string();
-    let package = package_of(&service.full_name).to_owned();
+    let file = loaded.roots.first()?.clone();
+    let package = loaded
+        .pool
+        .get_file_by_name(&file)?
+        .package_name()
+        .to_owned();
     let inputs = loaded
         .sources
         .into_iter()
         .map(|source| source.path)
         .collect();
-    Some(Resolved {
-        service,
-        schema,
+    Some(ReadSchema {
+        model,
         package,
         inputs,
-        messages: arguments.messages.clone(),
+        file,
     })
 }
 
-fn package_of(full_name: &str) -> &str {
+/// Finds the service, and names it like the user's trait; reports that it is not there.
+pub(super) fn service(
+    arguments: &Arguments,
+    schema: &ReadSchema,
+    trait_name: &Ident,
+    errors: &mut Errors,
+) -> Option<Service> {
+    let wanted = arguments.service.as_ref()?;
+    let full_name = wanted.value();
+    let found = schema
+        .model
+        .services()
+        .find(|service| service.full_name == full_name);
+    let Some(found) = found else {
+        unknown_service(wanted, schema, errors);
+        return None;
+    };
+    Some(Service {
+        rust_name: trait_name.to_string(),
+        ..found.clone()
+    })
+}
+
+/// The package of a service or message.
+pub(super) fn package_of(full_name: &str) -> &str {
     full_name
         .rsplit_once('.')
         .map_or("", |(package, _)| package)
-}
-
-fn find(schema: &Schema, full_name: &str) -> Option<Service> {
-    schema
-        .services()
-        .find(|service| service.full_name == full_name)
-        .cloned()
 }
 
 /// The faults of a schema, each on the path that the user gave for it, with file names as in that
@@ -95,9 +109,10 @@ fn report(error: &Error, on: &LitStr, crate_dir: &Path, errors: &mut Errors) {
     }
 }
 
-fn unknown_service(arguments: &Arguments, loaded: &Loaded, schema: &Schema, errors: &mut Errors) {
-    let wanted = arguments.service.value();
+fn unknown_service(wanted: &LitStr, schema: &ReadSchema, errors: &mut Errors) {
+    let name = wanted.value();
     let names: Vec<&str> = schema
+        .model
         .services()
         .map(|service| service.full_name.as_str())
         .collect();
@@ -105,16 +120,15 @@ fn unknown_service(arguments: &Arguments, loaded: &Loaded, schema: &Schema, erro
     let short = names
         .iter()
         .copied()
-        .find(|name| name.rsplit('.').next() == Some(wanted.as_str()));
-    let hint = match short.or_else(|| nearest(&wanted, names.iter().copied())) {
+        .find(|full| full.rsplit('.').next() == Some(name.as_str()));
+    let hint = match short.or_else(|| nearest(&name, names.iter().copied())) {
         Some(near) => format!("did you mean `{near}`?"),
         None if names.is_empty() => "it defines no service".to_owned(),
         None => format!("it defines `{}`", names.join("`, `")),
     };
-    let file = loaded.roots.first().map_or("the schema", String::as_str);
     errors.on(
-        &arguments.service,
-        format_args!("no service `{wanted}` in `{file}`: {hint}"),
+        wanted,
+        format_args!("no service `{name}` in `{}`: {hint}", schema.file),
     );
 }
 

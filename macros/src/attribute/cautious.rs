@@ -1,0 +1,168 @@
+//! Calls of handlers whose types may be wrong.
+//!
+//! What a type is called does not say what it is. Where a trait uses the names of the schema, the
+//! generator's own words call the handler. Where it uses others, they may be aliases or mistakes: the
+//! handler is then called in words that compile whatever the types are, so that a mistake is reported
+//! once, by the check of types, and that do the same as the generator's when all is well.
+//!
+//! **Invariant**: an answer whose types pass the check is never dropped.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{Ident, Type};
+
+use daemoneye_ipc_codegen::emit::names;
+use daemoneye_ipc_codegen::model::TypeRef;
+
+use super::check::{Answer, arguments, first_argument, last_segment, reply_stream, stream_item};
+
+/// The calls of all answers that do not go by the names of the schema, by function name.
+pub(super) fn calls(answers: &[Answer<'_>], handler: &Ident) -> BTreeMap<String, TokenStream> {
+    answers
+        .iter()
+        .filter(|answer| !(plain_request(answer) && plain_reply(answer)))
+        .map(|answer| (answer.method.rust_name.clone(), call(answer, handler)))
+        .collect()
+}
+
+fn plain_request(answer: &Answer<'_>) -> bool {
+    let ty = if answer.method.kind.client_streams() {
+        if last_segment(answer.request).is_none_or(|name| name != "Inbound") {
+            return false;
+        }
+        first_argument(answer.request)
+    } else {
+        Some(answer.request)
+    };
+    ty.is_some_and(|ty| is_called(ty, &answer.method.input))
+}
+
+fn plain_reply(answer: &Answer<'_>) -> bool {
+    let Some(message) = message_of_result(answer.reply) else {
+        return false;
+    };
+    match reply_stream(answer.reply) {
+        None => is_called(message, &answer.method.output),
+        Some(stream) => stream_item(stream)
+            .and_then(message_of_result)
+            .is_some_and(|message| is_called(message, &answer.method.output)),
+    }
+}
+
+/// `T` of a type that is written `Result<T, Status>`.
+fn message_of_result(ty: &Type) -> Option<&Type> {
+    let mut arguments = arguments(ty);
+    let (message, error) = (arguments.next()?, arguments.next()?);
+    let named = |ty: &Type, name: &str| last_segment(ty).is_some_and(|last| last == name);
+    (named(ty, "Result") && named(error, "Status")).then_some(message)
+}
+
+fn is_called(ty: &Type, message: &TypeRef) -> bool {
+    let Ok(wanted) = syn::parse_str::<Type>(&message.rust_path) else {
+        return false;
+    };
+    match (last_segment(ty), last_segment(&wanted)) {
+        (Some(name), Some(wanted)) => name == wanted,
+        (None, None) => ty.to_token_stream().to_string() == wanted.to_token_stream().to_string(),
+        _ => false,
+    }
+}
+
+/// It rests on this: a function of a type goes before one of a trait, but only where the bounds of
+/// its `impl` hold. So the traits' functions, which do nothing, are called for wrong types alone.
+fn call(answer: &Answer<'_>, handler: &Ident) -> TokenStream {
+    let method = names::ident(&answer.method.rust_name);
+    let request = answer.request;
+    let take = take(answer);
+    let give = give(answer);
+    quote! {
+        #take
+        #give
+        let taken = __Take::<#request>(::core::marker::PhantomData).take(&call);
+        if let ::core::option::Option::Some(request) = taken {
+            let reply = #handler::#method(&*handler, call.context(), request).await;
+            __Give(reply).give(&call).await;
+        }
+    }
+}
+
+/// Takes the request, or the stream of them, if the type can be taken.
+fn take(answer: &Answer<'_>) -> TokenStream {
+    let (taken, take) = if answer.method.kind.client_streams() {
+        (
+            quote!(::daemoneye_ipc::Inbound<M>),
+            quote!(::core::option::Option::Some(call.inbound())),
+        )
+    } else {
+        (quote!(M), quote!(call.request()))
+    };
+    quote! {
+        struct __Take<T>(::core::marker::PhantomData<T>);
+        trait __TakeNothing<T>: ::core::marker::Sized {
+            fn take(
+                self,
+                _: &::daemoneye_ipc::__private::ServerCall,
+            ) -> ::core::option::Option<T> {
+                ::core::option::Option::None
+            }
+        }
+        impl<T> __TakeNothing<T> for __Take<T> {}
+        impl<M> __Take<#taken>
+        where
+            M: ::daemoneye_ipc::prost::Message + ::core::default::Default,
+        {
+            fn take(
+                self,
+                call: &::daemoneye_ipc::__private::ServerCall,
+            ) -> ::core::option::Option<#taken> {
+                #take
+            }
+        }
+    }
+}
+
+/// Gives the reply, or the stream of them, if the type can be given.
+fn give(answer: &Answer<'_>) -> TokenStream {
+    let result = quote!(::core::result::Result);
+    let status = quote!(::daemoneye_ipc::Status);
+    let (parameters, given, stream, give) = if answer.method.kind.server_streams() {
+        (
+            quote!(S, M),
+            quote!(S),
+            quote! {
+                S: ::daemoneye_ipc::Stream<Item = #result<M, #status>> + ::core::marker::Send,
+            },
+            quote!(call.reply_stream(self.0).await;),
+        )
+    } else {
+        (
+            quote!(M),
+            quote!(M),
+            TokenStream::new(),
+            quote!(call.reply(self.0);),
+        )
+    };
+    quote! {
+        struct __Give<T>(T);
+        trait __GiveNothing: ::core::marker::Sized {
+            fn give(
+                self,
+                _: &::daemoneye_ipc::__private::ServerCall,
+            ) -> ::core::future::Ready<()> {
+                ::core::future::ready(())
+            }
+        }
+        impl<T> __GiveNothing for __Give<T> {}
+        impl<#parameters> __Give<#result<#given, #status>>
+        where
+            #stream
+            M: ::daemoneye_ipc::prost::Message,
+        {
+            async fn give(self, call: &::daemoneye_ipc::__private::ServerCall) {
+                #give
+            }
+        }
+    }
+}
