@@ -1,0 +1,244 @@
+//! SHA-256 of executables, remembered for as long as the files do not change.
+//!
+//! **Invariant**: a remembered hash is given out only for the same content: the key holds the time of
+//! the last change of the inode, which nobody can set back.
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read},
+    num::NonZeroUsize,
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+use daemoneye_ipc::{Status, bytes::Bytes};
+use lru::LruCache;
+use parking_lot::Mutex;
+use rustix::fs::{Mode, OFlags};
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+/// Hashes that are remembered: all programs that a machine normally runs.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// Bytes that are hashed between two looks at whether anybody still wants the hash.
+const CHUNK: usize = 256 << 10;
+
+/// The content of a file, as far as the file system can tell without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Content {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Content {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// A hash of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hashed {
+    /// SHA-256.
+    pub(crate) hash: Bytes,
+    /// Size of the file in bytes.
+    pub(crate) size: u64,
+}
+
+/// Why there is no hash.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HashError {
+    /// Reading failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A directory, a device, a pipe.
+    #[error("not a regular file")]
+    NotAFile,
+    /// Nobody wants it any more.
+    #[error("the call was cancelled")]
+    Stopped,
+}
+
+impl HashError {
+    /// What the caller is told about `what`.
+    pub(crate) fn status(&self, what: &str) -> Status {
+        match self {
+            Self::Stopped => Status::cancelled(format!("hashing {what} was cancelled")),
+            Self::NotAFile => Status::failed_precondition(format!("{what} is not a regular file")),
+            Self::Io(error) => match error.kind() {
+                io::ErrorKind::NotFound => {
+                    Status::not_found(format!("{what} cannot be hashed: {error}"))
+                }
+                io::ErrorKind::PermissionDenied => Status::permission_denied(format!(
+                    "{what} cannot be read: {error}; procmond has to run as its owner or as root"
+                )),
+                _ => Status::internal(format!("{what} cannot be read: {error}")),
+            },
+        }
+    }
+
+    /// Whether it says that something is wrong with this machine, rather than with the question.
+    pub(crate) fn is_trouble(&self) -> bool {
+        matches!(self, Self::Io(error) if !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+        ))
+    }
+}
+
+/// Hashes files and remembers the hashes.
+#[derive(Debug)]
+pub(crate) struct Hasher {
+    known: Mutex<LruCache<Content, Bytes>>,
+}
+
+impl Hasher {
+    pub(crate) fn new() -> Self {
+        Self {
+            known: Mutex::new(LruCache::new(REMEMBERED)),
+        }
+    }
+
+    /// The hash of an open file. Blocks, until done or until `stop` is cancelled.
+    pub(crate) fn hash(
+        &self,
+        mut file: File,
+        stop: &CancellationToken,
+    ) -> Result<Hashed, HashError> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(HashError::NotAFile);
+        }
+        let content = Content::from(&metadata);
+        if let Some(hash) = self.known.lock().get(&content) {
+            return Ok(Hashed {
+                hash: hash.clone(),
+                size: content.size,
+            });
+        }
+        let (hash, size) = digest(&mut file, stop)?;
+        // A file that changed meanwhile has the hash of neither its old content nor its new.
+        if Content::from(&file.metadata()?) == content {
+            self.known.lock().put(content, hash.clone());
+        }
+        Ok(Hashed { hash, size })
+    }
+}
+
+fn digest(file: &mut File, stop: &CancellationToken) -> Result<(Bytes, u64), HashError> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut size = 0;
+    loop {
+        if stop.is_cancelled() {
+            return Err(HashError::Stopped);
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((Bytes::copy_from_slice(&digest.finalize()), size)),
+            Ok(read) => {
+                digest.update(&buffer[..read]);
+                size += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Opens a file that somebody else named, without the side effects that opening a device or a pipe
+/// can have. Blocks.
+pub(crate) fn open(path: &Path) -> Result<File, HashError> {
+    if !path.metadata()?.is_file() {
+        return Err(HashError::NotAFile);
+    }
+    // It may be another file by now; not waiting for a pipe's other end is then enough.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?;
+    Ok(File::from(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write};
+
+    use super::*;
+
+    fn hash(hasher: &Hasher, path: &Path) -> Result<Hashed, HashError> {
+        hasher.hash(open(path)?, &CancellationToken::new())
+    }
+
+    #[test]
+    fn the_hash_is_sha_256() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("abc");
+        fs::write(&path, "abc").expect("written");
+        let hashed = hash(&Hasher::new(), &path).expect("a hash");
+        // FIPS 180-4's own example.
+        let hex: String = hashed
+            .hash
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            hex,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(hashed.size, 3);
+    }
+
+    #[test]
+    fn a_changed_file_is_hashed_again_even_if_its_times_are_set_back() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("program");
+        fs::write(&path, "good").expect("written");
+        let modified = fs::metadata(&path)
+            .expect("there")
+            .modified()
+            .expect("a time");
+        let hasher = Hasher::new();
+        let before = hash(&hasher, &path).expect("a hash");
+        assert_eq!(hash(&hasher, &path).expect("remembered"), before);
+        assert_eq!(hasher.known.lock().len(), 1);
+
+        let mut file = File::options().write(true).open(&path).expect("open");
+        file.write_all(b"evil").expect("written");
+        file.set_modified(modified).expect("set back");
+        let after = hash(&hasher, &path).expect("a hash");
+        assert_ne!(after.hash, before.hash);
+    }
+
+    #[test]
+    fn only_regular_files_are_opened_and_a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR).expect("a pipe");
+        for path in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
+            let refused = hash(&Hasher::new(), path).expect_err("no file");
+            assert!(matches!(refused, HashError::NotAFile), "{refused}");
+        }
+        let missing = hash(&Hasher::new(), &folder.path().join("none")).expect_err("nothing there");
+        assert_eq!(missing.status("x").code(), daemoneye_ipc::Code::NotFound);
+        assert!(!missing.is_trouble());
+    }
+
+    #[test]
+    fn hashing_stops_when_nobody_wants_it() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let own = std::env::current_exe().expect("a path");
+        let stopped = Hasher::new()
+            .hash(open(&own).expect("open"), &stop)
+            .expect_err("stopped");
+        assert!(matches!(stopped, HashError::Stopped), "{stopped}");
+    }
+}
