@@ -12,6 +12,22 @@ fn mistakes_are_explained() {
     cases.compile_fail("compile_fail/*.rs");
 }
 
+#[test]
+fn one_mistake_is_one_error() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("compile_fail");
+    let mut cases = 0;
+    for entry in std::fs::read_dir(folder).expect("the cases") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "stderr") {
+            let text = std::fs::read_to_string(&path).expect("text");
+            let errors = text.lines().filter(|line| line.starts_with("error")).count();
+            assert_eq!(errors, 1, "{}:\n{text}", path.display());
+            cases += 1;
+        }
+    }
+    assert!(cases >= 40, "only {cases} cases");
+}
+
 /// The cases are built as a crate of trybuild's, in the target folder, and the attribute looks for
 /// schemas in the crate that it is used in.
 fn provide_schemas() {

@@ -154,7 +154,7 @@ fn two_methods_that_become_one_function_are_both_named() {
 #[test]
 fn a_service_that_clashes_with_a_message_or_an_enum_is_refused() {
     for other in [
-        "message S {}",
+        "message s {}",
         "message SClient {}",
         "enum SServer { A = 0; }",
     ] {

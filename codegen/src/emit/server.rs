@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::{Scope, names};
@@ -30,6 +30,7 @@ pub(super) fn adapter(service: &Service, scope: &Scope, dispatch: &Dispatch) -> 
     let handler = names::handler(service);
     let server = names::server(service);
     let name = server.to_string();
+    let bound = bound(&handler, dispatch);
     let doc = format!(" Serves [`{handler}`] handlers: add it to a server.");
     let service_impl = service_impl(service, scope, dispatch);
     quote! {
@@ -39,7 +40,7 @@ pub(super) fn adapter(service: &Service, scope: &Scope, dispatch: &Dispatch) -> 
             handler: ::std::sync::Arc<H>,
         }
         #[allow(dead_code, unreachable_pub)]
-        impl<H: #handler> #server<H> {
+        impl<H: #bound> #server<H> {
             /// Serves `handler`.
             #[must_use]
             #visibility fn new(handler: H) -> Self {
@@ -65,10 +66,19 @@ pub(super) fn adapter(service: &Service, scope: &Scope, dispatch: &Dispatch) -> 
     }
 }
 
+/// What a handler must be. An inert adapter asks nothing of the trait, which may be no sound one.
+fn bound(handler: &Ident, dispatch: &Dispatch) -> TokenStream {
+    match dispatch {
+        Dispatch::Inert => quote!(::core::marker::Send + ::core::marker::Sync + 'static),
+        Dispatch::Calls | Dispatch::CallsWith(_) => quote!(#handler),
+    }
+}
+
 fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenStream {
     let runtime = scope.runtime();
     let private = scope.private();
     let handler = names::handler(service);
+    let bound = bound(&handler, dispatch);
     let server = names::server(service);
     let descriptor = names::descriptor(service);
     let body = if service.methods.is_empty() || matches!(dispatch, Dispatch::Inert) {
@@ -92,7 +102,7 @@ fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenS
     };
     quote! {
         #[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
-        impl<H: #handler> #private::Service for #server<H> {
+        impl<H: #bound> #private::Service for #server<H> {
             fn descriptor(&self) -> &'static #runtime::descriptor::ServiceDescriptor {
                 #descriptor
             }
@@ -108,7 +118,7 @@ fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenS
     }
 }
 
-fn arm(index: usize, method: &Method, handler: &syn::Ident, dispatch: &Dispatch) -> TokenStream {
+fn arm(index: usize, method: &Method, handler: &Ident, dispatch: &Dispatch) -> TokenStream {
     let index = Literal::usize_unsuffixed(index);
     if let Dispatch::CallsWith(words) = dispatch
         && let Some(body) = words.get(&method.rust_name)

@@ -215,11 +215,17 @@ fn handler_trait(input: &ItemTrait) -> TokenStream {
     ];
     output.colon_token.get_or_insert_with(Default::default);
     output.supertraits.extend(own);
-    for item in &mut output.items {
-        if let TraitItem::Fn(function) = item {
-            write_out(function);
-        }
-    }
+    let mut names = Vec::new();
+    output.items.retain_mut(|item| {
+        let TraitItem::Fn(function) = item else {
+            return true;
+        };
+        write_out(function);
+        // A second declaration of a name has been reported; the compiler need not do so again.
+        let first = !names.contains(&function.sig.ident);
+        names.push(function.sig.ident.clone());
+        first
+    });
     output.into_token_stream()
 }
 
