@@ -40,13 +40,22 @@ const BREATH: Duration = Duration::from_millis(10);
 const STAGED: &str = "s";
 
 /// A held name. Dropping it removes the socket, then gives the lock back.
-#[derive(Debug)]
 pub(super) struct Claim {
     name: OsString,
     published: Option<Stat>,
     directory: Level,
-    /// Held open, and with it locked; the file stays.
-    _lock: OwnedFd,
+    _lock: Lock,
+}
+
+/// A locked file, which stays there when it is unlocked.
+struct Lock(OwnedFd);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that was just forked and has not called exec yet holds
+        // the same lock.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 /// Takes `path` and listens there.
@@ -88,7 +97,7 @@ fn mode(bits: u32) -> Mode {
 
 /// Locks the name. The lock file lies beside the socket and is never removed: a lock on a file that has
 /// been removed protects nothing.
-fn lock(path: &Path, directory: &Level, name: &OsStr) -> Result<OwnedFd, IpcError> {
+fn lock(path: &Path, directory: &Level, name: &OsStr) -> Result<Lock, IpcError> {
     let lock_name = beside(name, "", ".lock");
     let shown = directory.path.join(&lock_name);
     let fail = |error: Errno| {
@@ -110,15 +119,15 @@ fn lock(path: &Path, directory: &Level, name: &OsStr) -> Result<OwnedFd, IpcErro
         return Err(refused(path, reason, None));
     }
     fchmod(&file, private).map_err(fail)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
+    let lock = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Lock(file),
         Err(Errno::WOULDBLOCK) => return Err(refused(path, in_use(&file), None)),
         Err(error) => return Err(fail(error)),
-    }
+    };
     // For people and for the message above; nothing depends on it, so a full disk does not matter.
     let pid = format!("{}\n", getpid().as_raw_nonzero());
-    let _ = ftruncate(&file, 0).and_then(|()| rustix::io::pwrite(&file, pid.as_bytes(), 0));
-    Ok(file)
+    let _ = ftruncate(&lock.0, 0).and_then(|()| rustix::io::pwrite(&lock.0, pid.as_bytes(), 0));
+    Ok(lock)
 }
 
 fn in_use(lock: &OwnedFd) -> String {

@@ -4,7 +4,7 @@
 //! and never makes it spin.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,7 +28,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A socket at a path, listening. Dropping it removes the socket from the file system, provided that it
 /// is still the one that was put there.
-#[derive(Debug)]
 pub struct Listener {
     // Dropped first: the name goes while the socket is still open.
     _claim: Claim,
@@ -93,6 +92,12 @@ impl Listener {
                 Trouble::Fatal => return Err(error.into()),
             }
         }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
