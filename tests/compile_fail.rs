@@ -18,9 +18,15 @@ fn one_mistake_is_one_error() {
     let mut cases = 0;
     for entry in std::fs::read_dir(folder).expect("the cases") {
         let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "stderr") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "stderr")
+        {
             let text = std::fs::read_to_string(&path).expect("text");
-            let errors = text.lines().filter(|line| line.starts_with("error")).count();
+            let errors = text
+                .lines()
+                .filter(|line| line.starts_with("error"))
+                .count();
             assert_eq!(errors, 1, "{}:\n{text}", path.display());
             cases += 1;
         }

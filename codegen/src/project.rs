@@ -408,7 +408,10 @@ mod tests {
         );
         std::fs::write(&orphan, format!("{HEADER}// gone")).expect("a file");
         std::fs::write(&foreign, "// mine").expect("a file");
-        assert_eq!(project.check().expect("checked").orphans, [orphan.clone()]);
+        assert_eq!(
+            project.check().expect("checked").orphans,
+            std::slice::from_ref(&orphan)
+        );
         assert_eq!(project.write().expect("written").removed, [orphan]);
         assert!(foreign.exists() && project.check().expect("checked").is_fresh());
     }

@@ -162,7 +162,7 @@ fn a_service_that_clashes_with_a_message_or_an_enum_is_refused() {
             "syntax = \"proto3\"; package a;\n{other}\nservice S {{ rpc Do(M) returns (M); }}\nmessage M {{}}"
         );
         let (kind, line, _, text) = problem(&schema);
-        assert_eq!((kind, line), (ProblemKind::Collision, 4));
+        assert_eq!((kind, line), (ProblemKind::Collision, 3), "{text}");
         assert!(
             text.contains("service `a.S`") && text.contains("`X`, `XClient` and `XServer`"),
             "{text}"
