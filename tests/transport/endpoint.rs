@@ -55,6 +55,30 @@ async fn modes_are_exact_whatever_the_umask() {
     }
 }
 
+#[test]
+fn a_stranger_never_gets_in_between() {
+    if !is_root("a_stranger_never_gets_in_between") {
+        return;
+    }
+    // Nothing but the socket's own mode keeps them out.
+    let folder = folder();
+    chmod(folder.path(), 0o755);
+    let path = folder.path().join("x.sock");
+    let mut stranger = Other::start("knock", &path, &["--uid", "12345"]);
+    assert_eq!(stranger.says(), "ready");
+    let mut server = Other::start("restart", &path, &["--umask", "000"]);
+    assert_eq!(server.says(), "ready");
+    let outcome = stranger.asked();
+    let times = outcome
+        .strip_prefix("kept out ")
+        .and_then(|rest| rest.strip_suffix(" times"));
+    assert!(
+        times.is_some_and(|times| times.parse::<u32>().unwrap() > 0),
+        "{outcome}"
+    );
+    server.stop();
+}
+
 #[tokio::test]
 async fn other_modes_are_exact_too_if_asked_for() {
     let folder = folder();

@@ -1,10 +1,12 @@
 //! The other process of the endpoint tests: listens at, or connects to, a path, under conditions that are
 //! global to a process (umask, user, limit of descriptors).
 //!
-//! `endpoint-peer listen|connect PATH [--umask OCTAL] [--uid N] [--groups N,N] [--descriptors N]`
+//! `endpoint-peer listen|restart|connect|knock PATH [--umask OCTAL] [--uid N] [--groups N,N] [--descriptors N]`
 //!
 //! Prints one line, `ready` or `failed: REASON`, and lives until its standard input ends. A listener sends
-//! one byte to whoever connects and keeps the connection until the other side closes it.
+//! one byte to whoever connects and keeps the connection until the other side closes it. `restart` listens
+//! and stops 500 times first. `knock` tries to connect again and again, and says what came of it when its
+//! standard input ends.
 //!
 //! **Invariant**: does nothing that the runtime's public transport cannot do.
 
@@ -31,7 +33,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [role, path, options @ ..] = args.as_slice() else {
         eprintln!(
-            "usage: endpoint-peer listen|connect PATH [--umask OCTAL] [--uid N] [--groups N,N] [--descriptors N]"
+            "usage: endpoint-peer listen|restart|connect|knock PATH [--umask OCTAL] [--uid N] [--groups N,N] [--descriptors N]"
         );
         exit(2);
     };
@@ -49,6 +51,8 @@ fn main() {
         runtime.block_on(async {
             match role.as_str() {
                 "listen" => listen(Path::new(path)).await,
+                "restart" => restart(Path::new(path)).await,
+                "knock" => knock(Path::new(path)).await,
                 _ => call(Path::new(path)).await,
             }
         })
@@ -100,6 +104,33 @@ async fn listen(path: &Path) -> Result<(), IpcError> {
         served = serve(&listener) => served,
         () = told_to_stop() => Ok(()),
     }
+}
+
+async fn restart(path: &Path) -> Result<(), IpcError> {
+    for _ in 0..500 {
+        drop(Listener::bind(path, &EndpointOptions::default()).await?);
+    }
+    listen(path).await
+}
+
+async fn knock(path: &Path) -> Result<(), IpcError> {
+    say("ready");
+    let stopped = tokio::spawn(told_to_stop());
+    let mut denied = 0_u32;
+    while !stopped.is_finished() {
+        match connect(path, Duration::from_millis(10)).await {
+            Ok(_) => {
+                say("let in");
+                return Ok(());
+            }
+            Err(IpcError::PermissionDenied { .. }) => denied += 1,
+            Err(IpcError::ServerNotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        tokio::task::yield_now().await;
+    }
+    say(&format!("kept out {denied} times"));
+    Ok(())
 }
 
 async fn serve(listener: &Listener) -> Result<(), IpcError> {

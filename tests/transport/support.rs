@@ -127,6 +127,12 @@ impl Other {
         line.trim_end().to_owned()
     }
 
+    /// Closes its standard input and hears its last words.
+    pub(crate) fn asked(mut self) -> String {
+        drop(self.stdin.take());
+        self.says()
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -172,24 +172,31 @@ pub fn check_server(endpoint: &Path, server: &Peer) -> Result<(), IpcError> {
 
 #[cfg(unix)]
 mod platform {
-    use std::fs;
+    use std::{fs, sync::OnceLock};
+
+    use rustix::process::{getegid, geteuid, getgroups, getpid};
 
     use super::Peer;
 
+    pub(super) fn own_uid() -> u32 {
+        geteuid().as_raw()
+    }
+
     pub(super) fn current() -> Peer {
-        use rustix::process::{getegid, geteuid, getgroups, getpid};
         let groups = getgroups().unwrap_or_default();
         Peer {
-            uid: geteuid().as_raw(),
+            uid: own_uid(),
             gid: getegid().as_raw(),
             gids: groups.into_iter().map(|gid| gid.as_raw()).collect(),
             pid: Some(getpid().as_raw_nonzero().get()),
         }
     }
 
-    /// The ids, user and group, that stand for unmapped ones; none in the initial namespace.
+    /// The ids, user and group, that stand for unmapped ones; none in the initial namespace. Looked up
+    /// once: a process enters a namespace when it starts, if ever.
     pub(super) fn unmapped() -> (Option<u32>, Option<u32>) {
-        (overflow_id("uid"), overflow_id("gid"))
+        static UNMAPPED: OnceLock<(Option<u32>, Option<u32>)> = OnceLock::new();
+        *UNMAPPED.get_or_init(|| (overflow_id("uid"), overflow_id("gid")))
     }
 
     fn overflow_id(kind: &str) -> Option<u32> {

@@ -13,8 +13,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, chmodat, fchmod, flock,
-        fstat, ftruncate, mkdirat, openat, renameat_with, statat, unlinkat,
+        AtFlags, FileType, FlockOperation, Mode, OFlags, RawMode, RenameFlags, Stat, chmodat,
+        fchmod, flock, fstat, ftruncate, mkdirat, openat, renameat_with, statat, unlinkat,
     },
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, listen},
@@ -92,7 +92,8 @@ fn fit_directory(path: &Path, parent: &Path, options: &EndpointOptions) -> Resul
 }
 
 fn mode(bits: u32) -> Mode {
-    Mode::from_bits_truncate(bits & 0o7777)
+    // 12 bits fit into the narrowest type that a system has for them.
+    Mode::from_bits_truncate((bits & 0o7777) as RawMode)
 }
 
 /// Locks the name. The lock file lies beside the socket and is never removed: a lock on a file that has
@@ -334,5 +335,72 @@ impl Drop for Staging<'_> {
             let path = self.parent.path.join(&self.name);
             tracing::warn!(path = %path.display(), error = %io::Error::from(error), "a staging directory stays");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::MetadataExt};
+
+    use super::*;
+
+    /// A claim on `x.sock` in a private folder, with nothing published yet.
+    fn claimed() -> (tempfile::TempDir, PathBuf, Claim) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let options = EndpointOptions::default();
+        let directory = fit_directory(&path, folder.path(), &options).unwrap();
+        let lock = lock(&path, &directory, OsStr::new("x.sock")).unwrap();
+        let claim = Claim {
+            name: "x.sock".into(),
+            published: None,
+            directory,
+            _lock: lock,
+        };
+        (folder, path, claim)
+    }
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_appears_at_the_name_after_the_look_is_not_replaced() {
+        let (folder, path, claim) = claimed();
+        fs::write(&path, "precious").unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        let other = statat(&claim.directory.fd, "x.sock.lock", AtFlags::empty()).unwrap();
+        for stale in [None, Some(&other)] {
+            claim
+                .publish(&path, stale, &EndpointOptions::default())
+                .unwrap_err();
+            assert_eq!(
+                fs::metadata(&path).unwrap().ino(),
+                inode,
+                "{}",
+                stale.is_some()
+            );
+            assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+            assert_eq!(names(folder.path()), ["x.sock", "x.sock.lock"]);
+        }
+    }
+
+    #[test]
+    fn a_lock_ends_with_its_owner_even_if_a_child_still_holds_the_file() {
+        let (_folder, path, claim) = claimed();
+        // As a child process does between fork and exec.
+        let _childs = rustix::io::dup(&claim._lock.0).unwrap();
+        let directory = directory::walk(path.parent().unwrap(), None)
+            .directory
+            .unwrap();
+        let again = || lock(&path, &directory, OsStr::new("x.sock"));
+        assert!(again().is_err());
+        drop(claim);
+        again().unwrap();
     }
 }

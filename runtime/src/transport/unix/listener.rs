@@ -41,7 +41,7 @@ impl Listener {
     /// The directories above are judged, and created if they are missing. The name is taken by a lock
     /// on the file `<path>.lock`, which stays there. The socket is prepared in a private directory
     /// beside its place and moved there complete, so that it can never be opened with other permissions
-    /// than `options` say.
+    /// than `options` say. Up to 1,024 connections wait to be accepted, or what the system allows.
     ///
     /// # Errors
     /// [`IpcError::Endpoint`] with the reason and what to do: a live server has the path, something
@@ -97,7 +97,9 @@ impl Listener {
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Listener")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
