@@ -122,7 +122,7 @@ impl<'a> Node<'a> {
         let indent = "    ".repeat(depth);
         if let Some(package) = self.package {
             text.push_str(&format!(
-                "{indent}include!(\"{}\");\n",
+                "{indent}::core::include!(\"{}\");\n",
                 file_name(&package.name)
             ));
         }

@@ -6,21 +6,21 @@ pub mod daemoneye {
     pub mod agent {
         /// Package `daemoneye.agent.v1`.
         pub mod v1 {
-            include!("daemoneye.agent.v1.rs");
+            ::core::include!("daemoneye.agent.v1.rs");
         }
     }
     /// Packages below `conformance`.
     pub mod conformance {
         /// Package `daemoneye.conformance.v1`.
         pub mod v1 {
-            include!("daemoneye.conformance.v1.rs");
+            ::core::include!("daemoneye.conformance.v1.rs");
         }
     }
     /// Packages below `procmond`.
     pub mod procmond {
         /// Package `daemoneye.procmond.v1`.
         pub mod v1 {
-            include!("daemoneye.procmond.v1.rs");
+            ::core::include!("daemoneye.procmond.v1.rs");
         }
     }
 }

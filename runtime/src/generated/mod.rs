@@ -6,21 +6,21 @@ pub mod daemoneye {
     pub mod health {
         /// Package `daemoneye.health.v1`.
         pub mod v1 {
-            include!("daemoneye.health.v1.rs");
+            ::core::include!("daemoneye.health.v1.rs");
         }
     }
     /// Packages below `ipc`.
     pub mod ipc {
         /// Package `daemoneye.ipc.v1`.
         pub mod v1 {
-            include!("daemoneye.ipc.v1.rs");
+            ::core::include!("daemoneye.ipc.v1.rs");
         }
     }
     /// Packages below `reflection`.
     pub mod reflection {
         /// Package `daemoneye.reflection.v1`.
         pub mod v1 {
-            include!("daemoneye.reflection.v1.rs");
+            ::core::include!("daemoneye.reflection.v1.rs");
         }
     }
 }

@@ -6,7 +6,7 @@ pub mod golden {
     pub mod comments {
         /// Package `golden.comments.v1`.
         pub mod v1 {
-            include!("golden.comments.v1.rs");
+            ::core::include!("golden.comments.v1.rs");
         }
     }
 }

@@ -6,7 +6,7 @@ pub mod golden {
     pub mod deprecated {
         /// Package `golden.deprecated.v1`.
         pub mod v1 {
-            include!("golden.deprecated.v1.rs");
+            ::core::include!("golden.deprecated.v1.rs");
         }
     }
 }

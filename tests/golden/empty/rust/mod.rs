@@ -6,7 +6,7 @@ pub mod golden {
     pub mod empty {
         /// Package `golden.empty.v1`.
         pub mod v1 {
-            include!("golden.empty.v1.rs");
+            ::core::include!("golden.empty.v1.rs");
         }
     }
 }

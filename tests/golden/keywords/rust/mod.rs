@@ -8,7 +8,7 @@ pub mod golden {
         pub mod r#type {
             /// Package `golden.keywords.type.v1`.
             pub mod v1 {
-                include!("golden.keywords.type.v1.rs");
+                ::core::include!("golden.keywords.type.v1.rs");
             }
         }
     }

@@ -6,7 +6,7 @@ pub mod golden {
     pub mod kinds {
         /// Package `golden.kinds.v1`.
         pub mod v1 {
-            include!("golden.kinds.v1.rs");
+            ::core::include!("golden.kinds.v1.rs");
         }
     }
 }

@@ -6,7 +6,7 @@ pub mod golden {
     pub mod options {
         /// Package `golden.options.v1`.
         pub mod v1 {
-            include!("golden.options.v1.rs");
+            ::core::include!("golden.options.v1.rs");
         }
     }
 }

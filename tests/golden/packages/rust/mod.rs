@@ -6,14 +6,14 @@ pub mod golden {
     pub mod packages {
         /// Package `golden.packages.common`.
         pub mod common {
-            include!("golden.packages.common.rs");
+            ::core::include!("golden.packages.common.rs");
         }
         /// Package `golden.packages.v1`.
         pub mod v1 {
-            include!("golden.packages.v1.rs");
+            ::core::include!("golden.packages.v1.rs");
             /// Package `golden.packages.v1.deeper`.
             pub mod deeper {
-                include!("golden.packages.v1.deeper.rs");
+                ::core::include!("golden.packages.v1.deeper.rs");
             }
         }
     }

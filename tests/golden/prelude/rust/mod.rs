@@ -6,7 +6,7 @@ pub mod golden {
     pub mod prelude {
         /// Package `golden.prelude.v1`.
         pub mod v1 {
-            include!("golden.prelude.v1.rs");
+            ::core::include!("golden.prelude.v1.rs");
         }
     }
 }

@@ -6,7 +6,7 @@ pub mod golden {
     pub mod proto2 {
         /// Package `golden.proto2.v1`.
         pub mod v1 {
-            include!("golden.proto2.v1.rs");
+            ::core::include!("golden.proto2.v1.rs");
         }
     }
 }

@@ -6,7 +6,7 @@ pub mod golden {
     pub mod services {
         /// Package `golden.services.v1`.
         pub mod v1 {
-            include!("golden.services.v1.rs");
+            ::core::include!("golden.services.v1.rs");
         }
     }
 }

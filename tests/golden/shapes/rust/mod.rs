@@ -6,7 +6,7 @@ pub mod golden {
     pub mod shapes {
         /// Package `golden.shapes.v1`.
         pub mod v1 {
-            include!("golden.shapes.v1.rs");
+            ::core::include!("golden.shapes.v1.rs");
         }
     }
 }

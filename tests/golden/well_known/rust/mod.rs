@@ -6,7 +6,7 @@ pub mod golden {
     pub mod well_known {
         /// Package `golden.well_known.v1`.
         pub mod v1 {
-            include!("golden.well_known.v1.rs");
+            ::core::include!("golden.well_known.v1.rs");
         }
     }
 }
