@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use daemoneye_ipc::transport::{Finding, Severity, inspect};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::{explain::Explanation, format, report::Check};
@@ -19,6 +20,8 @@ pub(crate) struct Survey {
     path: PathBuf,
     entry: Entry,
     directory: Entry,
+    /// What a server would mind about the path.
+    findings: Vec<Finding>,
     /// Whether owner, group and mode let this process write to it, which is what connecting takes.
     writable: bool,
     me: u32,
@@ -95,6 +98,7 @@ impl Survey {
             entry: Entry::at(fs::symlink_metadata(path)),
             // The last directory may be reached through links; what counts is where they lead.
             directory: Entry::at(fs::metadata(directory)),
+            findings: inspect(path).map_or_else(|_| Vec::new(), |report| report.findings),
             writable: accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok(),
             me: rustix::process::geteuid().as_raw(),
         }
@@ -178,47 +182,37 @@ impl Survey {
             .fact("own_uid", self.me)
     }
 
+    /// The directory and all above it, by the rules that a server goes by when it starts.
     fn directory_check(&self) -> Check {
         const NAME: &str = "directory";
-        let shown = format::shell(&self.directory_path().display().to_string());
-        let (uid, gid, mode) = match &self.directory {
+        let (kind, uid, gid, mode) = match &self.directory {
             Entry::There {
-                kind: Kind::Directory,
+                kind,
                 uid,
                 gid,
                 mode,
-            } => (*uid, *gid, *mode),
-            Entry::There { kind, .. } => {
-                return Check::failed(NAME, kind.name(), self.explain_kind(*kind)).on_the_way();
-            }
+            } => (*kind, *uid, *gid, *mode),
             Entry::Missing => return Check::skipped(NAME, "not found"),
             Entry::Hidden(error) => return Check::skipped(NAME, headline(error)),
         };
-        let sticky = mode & 0o1000 != 0;
-        let detail = format!("owner {}, mode {mode:04o}", self.user(uid));
-        let check = if mode & 0o022 != 0 && !(sticky && uid == 0) {
-            let why = Explanation::new(
-                "users other than the owner may put a socket of their own in this place",
-                format!("chmod 700 {shown}, or move the endpoint to a private directory"),
-            );
-            Check::failed(NAME, detail, why)
-        } else if uid != self.me && uid != 0 && self.me != 0 {
-            let why = Explanation::new(
-                format!(
-                    "the directory belongs to {}, who can replace what is in it",
-                    self.user(uid)
-                ),
-                "use an endpoint in a directory of your own or of root's",
-            );
-            Check::warned(NAME, detail, why)
-        } else if mode & 0o022 != 0 {
-            let why = Explanation::new(
-                "the directory is shared by all users, as /tmp is: others can take the name while the server is down",
-                "move the endpoint to a private directory with mode 0700, for example below /run",
-            );
-            Check::warned(NAME, detail, why)
-        } else {
-            Check::passed(NAME, detail)
+        let detail = match kind {
+            Kind::Directory => format!("owner {}, mode {mode:04o}", self.user(uid)),
+            kind => kind.name().to_owned(),
+        };
+        let around = self
+            .findings
+            .iter()
+            .filter(|finding| finding.path != self.path);
+        let check = match around.max_by_key(|finding| finding.severity) {
+            None => Check::passed(NAME, detail),
+            Some(finding) => {
+                let cause = format!("{} {}", finding.path.display(), finding.problem);
+                let why = Explanation::new(cause, finding.advice.clone());
+                match finding.severity {
+                    Severity::Warning => Check::warned(NAME, detail, why),
+                    Severity::Error => Check::failed(NAME, detail, why),
+                }
+            }
         };
         check
             .fact("path", self.directory_path().display().to_string())
@@ -453,7 +447,7 @@ mod tests {
     #[test]
     fn modes_that_let_others_in_are_seen() {
         use Outcome::{Failed, Passed, Warned};
-        let folder = folder(0o770);
+        let folder = folder(0o777);
         let (path, _listener) = socket(&folder, 0o666);
         assert_eq!(outcomes(&path), wanted([Passed, Warned, Failed]));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("chmod");
@@ -501,6 +495,7 @@ mod tests {
                 mode: 0o600,
             },
             directory: Entry::Missing,
+            findings: Vec::new(),
             writable: false,
             me: 1000,
         };

@@ -65,12 +65,7 @@ pub(crate) fn explain(error: &IpcError, scene: Scene<'_>) -> Explanation {
     let endpoint = format::shell(&scene.endpoint.display().to_string());
     match error {
         IpcError::ServerNotFound { .. } => not_found(scene, &endpoint),
-        IpcError::ConnectionRefused { .. } => Explanation::new(
-            "the socket file is there and nobody listens on it: its server has ended without cleaning up",
-            format!(
-                "start the server again, it replaces a dead server's socket by itself: procmond --endpoint {endpoint}"
-            ),
-        ),
+        IpcError::ConnectionRefused { .. } => refused(&endpoint),
         IpcError::PermissionDenied { .. } => permission_denied(scene),
         IpcError::ConnectionTimeout { .. } | IpcError::Timeout => timeout(scene),
         IpcError::PeerNotTrusted { uid, reason, .. } => Explanation::new(
@@ -259,6 +254,15 @@ fn not_found(scene: Scene<'_>, endpoint: &str) -> Explanation {
     )
 }
 
+fn refused(endpoint: &str) -> Explanation {
+    Explanation::new(
+        "the socket file is there and nobody listens on it: its server has ended without cleaning up",
+        format!(
+            "start the server again, it replaces a dead server's socket by itself: procmond --endpoint {endpoint}"
+        ),
+    )
+}
+
 fn permission_denied(scene: Scene<'_>) -> Explanation {
     if let Some(why) = scene.survey.and_then(Survey::explain_denied) {
         return why;
@@ -297,7 +301,7 @@ pub(crate) fn timeout(scene: Scene<'_>) -> Explanation {
 }
 
 /// An error with its sources on one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

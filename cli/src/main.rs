@@ -24,14 +24,23 @@ mod socket;
 mod stats;
 mod table;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
-use crate::{args::Cli, failure::Failure};
+use crate::{
+    args::{Cli, Command},
+    failure::Failure,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    log(if matches!(cli.command, Command::DemoChild(_)) {
+        "info"
+    } else {
+        "off"
+    });
     match commands::run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -39,6 +48,16 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Logs to standard error what RUST_LOG selects, else what `default` does.
+fn log(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn report(failure: &Failure) {

@@ -79,12 +79,19 @@ impl<W: Write> Output<W> {
         self.line(format_args!("{HEADING}{title}{HEADING:#}"))
     }
 
-    /// A table for people, indented by `indent` columns.
-    pub(crate) fn table(&mut self, table: &Table, indent: usize) -> io::Result<()> {
+    /// A table for people, indented by `indent` columns, and cut where the terminal ends or the line
+    /// gets longer than `longest`.
+    pub(crate) fn table(
+        &mut self,
+        table: &Table,
+        indent: usize,
+        longest: Option<usize>,
+    ) -> io::Result<()> {
         if self.json {
             return Ok(());
         }
-        let lines = table.lines(self.width.map(|width| width.saturating_sub(indent).max(20)));
+        let width = [self.width, longest].into_iter().flatten().min();
+        let lines = table.lines(width.map(|width| width.saturating_sub(indent).max(20)));
         for (index, line) in lines.iter().enumerate() {
             let style = if index == 0 { HEADING } else { Style::new() };
             writeln!(self.writer, "{:indent$}{style}{line}{style:#}", "")?;

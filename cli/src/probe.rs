@@ -5,7 +5,7 @@
 //! the checksum that would have fitted.
 
 use std::{
-    io,
+    io, mem,
     time::{Duration, Instant},
 };
 
@@ -164,12 +164,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Probe<S> {
         Ok(sent.elapsed())
     }
 
-    /// One unary call, written as `head` and `payload` say, and its REPLY or END.
+    /// One unary call, written as `head` and `payload` say, and its REPLY or END, for which `limit`
+    /// holds in place of the usual one.
     pub(crate) async fn call(
         &mut self,
         head: &Head<'_>,
         payload: &[u8],
+        limit: Duration,
     ) -> Result<Envelope, Refusal> {
+        let usual = mem::replace(&mut self.limit, limit);
+        let answer = self.exchange(head, payload).await;
+        self.limit = usual;
+        answer
+    }
+
+    async fn exchange(&mut self, head: &Head<'_>, payload: &[u8]) -> Result<Envelope, Refusal> {
         let mut frame = BytesMut::new();
         self.append_with(&mut frame, head, payload)?;
         let deadline = Instant::now() + self.limit;

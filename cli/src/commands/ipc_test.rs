@@ -9,7 +9,8 @@ use std::{
 };
 
 use daemoneye_ipc::{
-    Code, IpcConfig, Status,
+    Code, IpcConfig, IpcError, Status,
+    bytes::Bytes,
     prost::Message,
     schema::health::v1::{HEALTH_SERVICE, PingRequest, PingResponse},
     wire::{Envelope, Head, Hello, Kind},
@@ -167,8 +168,9 @@ async fn largest_echo(reached: &mut Reached, examination: &Examination<'_>) -> C
         ..Head::default()
     };
     let (size, message) = largest_ping(frame, &head);
+    let limit = Duration::from_millis(examination.config().read_timeout_ms);
     let start = Instant::now();
-    let answer = reached.probe.call(&head, &message).await;
+    let answer = reached.probe.call(&head, &message, limit).await;
     let took = start.elapsed();
     let judged = match answer {
         Ok(envelope) => judge_echo(&envelope, &message),
@@ -193,10 +195,12 @@ async fn largest_echo(reached: &mut Reached, examination: &Examination<'_>) -> C
 
 /// The size of the largest payload of a PingRequest that fits `frame` under `head`, and the message.
 fn largest_ping(frame: usize, head: &Head<'_>) -> (usize, Vec<u8>) {
+    let filler = Bytes::from(vec![0xA5; frame]);
     let message = |size: usize| PingRequest {
-        payload: vec![0xA5; size].into(),
+        payload: filler.slice(..size),
     };
-    let fits = |size: usize| head.encoded_len(Some(message(size).encoded_len())) <= frame;
+    let fits =
+        |size: usize| size <= frame && head.encoded_len(Some(message(size).encoded_len())) <= frame;
     // Overhead is a few bytes for tags and lengths: start below and climb.
     let mut size = frame.saturating_sub(64);
     while fits(size + 1) {
@@ -300,32 +304,15 @@ async fn undisturbed(reached: &mut Reached, examination: &Examination<'_>) -> Ch
 /// Opens connections until the server turns one away, lets go of them, and connects once more.
 async fn connection_limit(examination: &Examination<'_>) -> Check {
     let start = Instant::now();
-    let mut held = Vec::new();
-    let refused = loop {
-        if held.len() == MOST_CONNECTIONS {
-            break None;
-        }
-        let mut probe = match examination.another().await {
-            Ok(probe) => probe,
-            Err(error) => {
-                let why = explain::explain(&error, examination.scene());
-                let detail = format!(
-                    "{} after {} connections",
-                    explain::headline(&error),
-                    held.len()
-                );
-                return Check::failed(STRESS, detail, why).took(start.elapsed());
-            }
-        };
-        match probe.handshake(&hello(examination.config())).await {
-            Ok(_) => held.push(probe),
-            Err(refusal) => break Some(refusal),
+    let (count, refused) = match fill(examination).await {
+        Ok(filled) => filled,
+        Err((count, error)) => {
+            let why = explain::explain(&error, examination.scene());
+            let detail = format!("{} after {count} connections", explain::headline(&error));
+            return Check::failed(STRESS, detail, why).took(start.elapsed());
         }
     };
-    let count = held.len();
-    drop(held);
-    let again = connects_again(examination).await;
-    let check = match (refused, again) {
+    let check = match (refused, connects_again(examination).await) {
         (_, Err(refusal)) => {
             let why = refusal.explain(examination.scene());
             Check::failed(
@@ -357,6 +344,24 @@ async fn connection_limit(examination: &Examination<'_>) -> Check {
         (None, Ok(())) => Check::passed(STRESS, format!("{count} taken, and no end in sight")),
     };
     check.took(start.elapsed()).fact("connections", count)
+}
+
+/// How many connections were taken, and how the server turned the next one away, if it did.
+async fn fill(
+    examination: &Examination<'_>,
+) -> Result<(usize, Option<Refusal>), (usize, IpcError)> {
+    let mut held = Vec::new();
+    while held.len() < MOST_CONNECTIONS {
+        let mut probe = examination
+            .another()
+            .await
+            .map_err(|error| (held.len(), error))?;
+        match probe.handshake(&hello(examination.config())).await {
+            Ok(_) => held.push(probe),
+            Err(refusal) => return Ok((held.len(), Some(refusal))),
+        }
+    }
+    Ok((held.len(), None))
 }
 
 /// Whether a new connection is served once the others are gone; the server may need a moment to see

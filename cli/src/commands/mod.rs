@@ -12,6 +12,8 @@ pub(crate) use health_check::examine;
 
 use std::{future::Future, io};
 
+use tokio::runtime::Builder;
+
 use crate::{
     args::{Cli, Command, DemoChild, Ipc, Schema},
     connect,
@@ -26,44 +28,50 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::HealthCheck(args) => {
             let config = connect::configuration(file, &args.target)?;
-            block_on(health_check::run(config, args.verbose, args.json))
+            alone(health_check::run(config, args.verbose, args.json))
         }
         Command::Ipc(Ipc::Test(args)) => {
             let config = connect::configuration(file, &args.target)?;
-            block_on(ipc_test::run(config, args))
+            alone(ipc_test::run(config, args))
         }
         Command::Ps(args) => {
             let config = connect::configuration(file, &args.target)?;
-            block_on(ps::run(config, args))
+            alone(ps::run(config, args))
         }
         Command::Watch(args) => {
             let config = connect::configuration(file, &args.target)?;
-            block_on(watch::run(config, args))
+            alone(watch::run(config, args))
         }
         Command::Schema(Schema::Generate(args)) => schema::generate(args),
-        Command::Demo(args) => block_on(demo::run(connect::base(file)?, file, args.json)),
+        Command::Demo(args) => alone(demo::run(connect::base(file)?, file, args.json)),
         Command::DemoChild(DemoChild { parent, role }) => {
             child::tie_to_parent(parent);
-            block_on(child::play(role, file))
+            block_on(Builder::new_multi_thread(), child::play(role, file))
         }
     }
 }
 
-/// Runs `work` to its end, on this thread unless it spawns: the kernel ties a child to the thread that
-/// started it, and a single thread measures latency without hand-overs.
-fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.map_err(no_runtime)?.block_on(work)
+/// Runs `work` on this thread: the kernel ties a child process to the thread that started it, and a
+/// single thread measures latency without hand-overs.
+fn alone(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    block_on(Builder::new_current_thread(), work)
 }
 
-fn no_runtime(error: io::Error) -> Failure {
+fn block_on(
+    mut runtime: Builder,
+    work: impl Future<Output = Result<u8, Failure>>,
+) -> Result<u8, Failure> {
+    runtime
+        .enable_all()
+        .build()
+        .map_err(|error| no_runtime(&error))?
+        .block_on(work)
+}
+
+fn no_runtime(error: &io::Error) -> Failure {
+    let hint = "free some memory or file descriptors (ulimit -n) and try again";
     Failure::failed(
         "the asynchronous runtime does not start",
-        Explanation::new(
-            error.to_string(),
-            "free some memory or file descriptors (ulimit -n) and try again",
-        ),
+        Explanation::new(error.to_string(), hint),
     )
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(config: IpcConfig, args: Ps) -> Result<u8, Failure> {
         out.line("no process matches")?;
         return Ok(0);
     }
-    out.table(&records::table(&processes), 0)?;
+    out.table(&records::table(&processes), 0, None)?;
     out.line("")?;
     out.line(format::plural(processes.len(), "process", "processes"))?;
     Ok(0)

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use daemoneye_ipc::shutdown_signal;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -21,10 +22,17 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{args::DemoRole, explain::Explanation, failure::Failure};
+use crate::{
+    args::DemoRole,
+    explain::{self, Explanation},
+    failure::Failure,
+};
 
 /// How long a daemon may take to say that it is ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// procmond's shortest time between two looks at the processes, so that nobody waits for the demo.
+const WATCH_INTERVAL_MS: u64 = 50;
 
 /// The longest temporary directory that leaves room for a socket's name: paths of sockets end at 103
 /// bytes on some systems.
@@ -182,11 +190,34 @@ pub(crate) fn tie_to_parent(parent: u32) {
 
 /// Does what a child is there for, until it is asked to end.
 pub(crate) async fn play(role: DemoRole, file: Option<&Path>) -> Result<u8, Failure> {
-    match role {
-        DemoRole::Procmond { endpoint } => drop((endpoint, file)),
-        DemoRole::Agent { endpoint, procmond } => drop((endpoint, procmond, file)),
-        DemoRole::Idle => drop(io::copy(&mut io::stdin(), &mut io::sink())?),
-    }
+    let config = file.map(Path::to_path_buf);
+    let shutdown = shutdown_signal();
+    let (name, ended) = match role {
+        DemoRole::Procmond { endpoint } => {
+            let options = procmond::Options {
+                endpoint: Some(endpoint),
+                config,
+                watch_interval: WATCH_INTERVAL_MS,
+            };
+            ("procmond", procmond::run(options, shutdown).await)
+        }
+        DemoRole::Agent { endpoint, procmond } => {
+            let options = daemoneye_agent::Options {
+                endpoint: Some(endpoint),
+                procmond: Some(procmond),
+                config,
+            };
+            ("the agent", daemoneye_agent::run(options, shutdown).await)
+        }
+        DemoRole::Idle => {
+            io::copy(&mut io::stdin(), &mut io::sink())?;
+            return Ok(0);
+        }
+    };
+    ended.map_err(|error| {
+        let why = Explanation::new(explain::with_sources(&error), "mend what the message names");
+        Failure::failed(format!("{name} ended"), why)
+    })?;
     Ok(0)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: the agent is told nothing; what is shown of it is what its own socket answers.
 
-use std::time::Instant;
+use std::{process, time::Instant};
 
 use daemoneye_ipc::Channel;
 use daemoneye_ipc_generated::{
@@ -10,7 +10,7 @@ use daemoneye_ipc_generated::{
         AgentClient, GetStatusRequest, GetStatusResponse, LinkState, RunTaskRequest,
         run_task_request::Operation, run_task_response,
     },
-    procmond::v1::GetProcessRequest,
+    procmond::v1::GetProcessTreeRequest,
 };
 use tokio::time::{Duration, sleep};
 
@@ -105,7 +105,7 @@ async fn until(
     }
 }
 
-/// Has the agent look itself up through procmond.
+/// Has the agent ask procmond for the demo and its children.
 async fn run_task(
     demo: &mut Demo<'_>,
     client: &AgentClient,
@@ -113,13 +113,12 @@ async fn run_task(
     name: &str,
 ) -> Result<(), Failure> {
     let start = Instant::now();
-    let request = GetProcessRequest {
-        pid: agent.pid(),
-        with_hash: true,
-        ..GetProcessRequest::default()
+    let tree = GetProcessTreeRequest {
+        root_pid: process::id(),
+        ..GetProcessTreeRequest::default()
     };
     let request = RunTaskRequest {
-        operation: Some(Operation::GetProcess(request)),
+        operation: Some(Operation::GetProcessTree(tree)),
         ..RunTaskRequest::default()
     };
     let reply = client
@@ -127,34 +126,36 @@ async fn run_task(
         .await
         .map_err(|error| demo.call_failed(&error))?;
     let took = start.elapsed();
-    let found = match reply.result {
-        Some(run_task_response::Result::GetProcess(found)) => found.process,
-        _ => None,
+    let nodes = match reply.result {
+        Some(run_task_response::Result::GetProcessTree(tree)) => tree.nodes,
+        _ => Vec::new(),
     };
-    let Some(process) = found.filter(|process| process.pid == agent.pid()) else {
+    let pids: Vec<_> = nodes
+        .iter()
+        .filter_map(|node| Some(node.process.as_ref()?.pid))
+        .collect();
+    if !pids.contains(&agent.pid()) {
         let why = Explanation::new(
-            "its answer is of another kind",
-            "bring both to the same release",
+            format!(
+                "procmond's tree of process {} is {pids:?}, without the agent",
+                process::id()
+            ),
+            "run the demo again; if it happens again, run the agent by itself and read its log",
         );
         return Err(Failure::failed(
-            "the agent ran another task than it was given",
+            "the agent's task did not find the agent",
             why,
         ));
-    };
-    let hash: String = process
-        .executable_hash
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    }
     let detail = format!(
-        "agent asked procmond for process {}: {}, SHA-256 {hash}…",
-        process.pid, process.name
+        "the agent asked procmond for this demo and its children: {}",
+        format::plural(pids.len(), "process", "processes")
     );
     demo.record(
         Check::passed(name, detail)
             .took(took)
-            .fact("task_id", reply.task_id),
+            .fact("task_id", reply.task_id)
+            .fact("pids", pids),
     )?;
     Ok(())
 }

@@ -23,6 +23,9 @@ use crate::{
 /// Processes shown of those that were listed, besides the demo itself.
 const SHOWN: usize = 8;
 
+/// Where the table is cut, so that command lines do not bury the demo.
+const LONGEST_LINE: usize = 110;
+
 /// Connects to procmond and shows what the two sides agreed on.
 pub(crate) async fn handshake(demo: &mut Demo<'_>) -> Result<Channel, Failure> {
     demo.out.section("Handshake")?;
@@ -87,7 +90,8 @@ pub(crate) async fn processes(demo: &mut Demo<'_>, channel: &Channel) -> Result<
     all.sort_by_key(|record| Reverse(record.memory_bytes));
     all.truncate(SHOWN);
     all.push(own);
-    demo.out.table(&records::table(&all), 2)?;
+    demo.out
+        .table(&records::table(&all), 2, Some(LONGEST_LINE))?;
     let detail = format!(
         "{} listed; the largest are shown, and this one (pid {me})",
         format::count(count as u64)
