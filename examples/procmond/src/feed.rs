@@ -12,7 +12,7 @@ use std::{
 
 use daemoneye_ipc::health::{ComponentStatus, HealthReporter};
 use daemoneye_ipc_generated::procmond::v1::{
-    ProcessEvent, ProcessEventKind, WatchGap, WatchProcessesResponse, WatchStarted,
+    ProcessEvent, ProcessEventKind, WatchGap, WatchProcessesResponse, WatchProgress, WatchStarted,
     watch_processes_response::Item,
 };
 use parking_lot::Mutex;
@@ -32,6 +32,10 @@ const KEPT: usize = 4096;
 
 /// Entries that a reader takes at once.
 const BATCH: usize = 64;
+
+/// Events of others that go by before a reader is told how far it has come; far less than are kept, so
+/// that one who resumes does not find a gap in what it never wanted.
+const SILENCE: u64 = 256;
 
 /// Of its time, the sampler rests at least so many parts for each part that it works.
 const REST: u32 = 9;
@@ -215,6 +219,8 @@ pub(crate) struct Watcher {
     filter: Filter,
     /// Number of the last entry that was read.
     cursor: u64,
+    /// Number on the last step that was told.
+    told: u64,
     ready: VecDeque<WatchProcessesResponse>,
     tip: watch::Receiver<Tip>,
     _present: Present,
@@ -239,6 +245,7 @@ impl Watcher {
             feed: Arc::clone(feed),
             filter,
             cursor: 0,
+            told: 0,
             ready,
             tip,
             _present: present,
@@ -271,7 +278,7 @@ impl Watcher {
                 cursor,
                 Item::Gap(WatchGap {
                     first_missing: 0,
-                    last_missing: 0,
+                    last_missing: cursor,
                 }),
             );
         }
@@ -322,6 +329,9 @@ impl Watcher {
                 }
             }
         }
+        if self.cursor - self.told >= SILENCE {
+            self.tell(self.cursor, Item::Progress(WatchProgress {}));
+        }
         read.missed.is_some() || !read.entries.is_empty()
     }
 
@@ -337,6 +347,7 @@ impl Watcher {
     }
 
     fn tell(&mut self, sequence: u64, item: Item) {
+        self.told = sequence;
         let epoch = self.feed.epoch.clone();
         self.ready.push_back(WatchProcessesResponse {
             sequence,

@@ -198,9 +198,8 @@ impl ProcessMonitor for Monitor {
         ctx: &CallContext,
         request: GetProcessRequest,
     ) -> Result<GetProcessResponse, Status> {
-        let core = Arc::clone(&self.core);
-        let task = self.tasks.begin("");
-        let stop = task.stop();
+        let task = self.tasks.begin(&request.task_id);
+        let (core, stop) = (Arc::clone(&self.core), task.stop());
         let look = ctx.spawn_blocking(move || {
             let process = core.process(request.pid)?;
             if request.with_hash {
@@ -210,7 +209,7 @@ impl ProcessMonitor for Monitor {
             }
         });
         Ok(GetProcessResponse {
-            process: Some(look.await?),
+            process: Some(task.run(look).await?),
         })
     }
 
@@ -280,8 +279,11 @@ impl ProcessMonitor for Monitor {
         ctx: &CallContext,
         request: GetProcessTreeRequest,
     ) -> Result<GetProcessTreeResponse, Status> {
+        let task = self.tasks.begin(&request.task_id);
         let core = Arc::clone(&self.core);
-        let snapshot = ctx.spawn_blocking(move || core.snapshot()).await?;
+        let snapshot = task
+            .run(ctx.spawn_blocking(move || core.snapshot()))
+            .await?;
         let nodes = tree::descend(&snapshot, request.root_pid, request.max_depth);
         let missing = || Status::not_found(format!("no process has the id {}", request.root_pid));
         Ok(GetProcessTreeResponse {

@@ -136,11 +136,12 @@ async fn a_number_of_another_run_is_a_gap() {
             Some(Item::Started(_))
         ));
         let gap = watcher.next().await.expect("two");
+        let last_missing = gap.sequence;
         assert_eq!(
             gap.item,
             Some(Item::Gap(WatchGap {
                 first_missing: 0,
-                last_missing: 0
+                last_missing
             }))
         );
     }
@@ -266,4 +267,33 @@ async fn closing_ends_watches_in_order() {
     feed.close();
     let ended = async { while watcher.next().await.is_some() {} };
     timeout(LIMIT, ended).await.expect("the watch ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whom_nothing_concerns_is_told_how_far_it_has_come() {
+    let (feed, _) = feed();
+    let filter = Filter::new(Some(daemoneye_ipc_generated::procmond::v1::ProcessFilter {
+        executable_glob: "/wanted/*".to_owned(),
+        ..Default::default()
+    }));
+    let mut watcher = Watcher::new(&feed, filter.expect("a filter"))
+        .begin(From::Now)
+        .expect("readable");
+    let start = watcher.next().await.expect("the first step").sequence;
+    let process = Arc::new(crate::process::tests::process(1, 1, "/other"));
+    for _ in 0..SILENCE {
+        let process = Arc::clone(&process);
+        let entry = Entry::Event {
+            kind: Kind::Started,
+            process,
+            before: None,
+        };
+        feed.state.lock().history.push(entry);
+    }
+    let step = timeout(LIMIT, watcher.next())
+        .await
+        .expect("in time")
+        .expect("not closed");
+    assert_eq!(step.item, Some(Item::Progress(WatchProgress {})));
+    assert!(step.sequence >= start + SILENCE);
 }

@@ -1,0 +1,155 @@
+//! The daemon: from the command line to the end of its drain.
+//!
+//! **Invariant**: `ready` is printed only when callers can connect, and nothing else goes to standard
+//! output.
+
+use std::{
+    future::Future,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use daemoneye_ipc::{Channel, DrainReport, IpcConfig, IpcError, Server, health::HealthReporter};
+use daemoneye_ipc_generated::{agent::v1::AgentServer, procmond::v1::ProcessMonitorClient};
+
+use crate::{
+    alerts::Alerts,
+    link::Link,
+    rules::{self, Rule},
+    service::AgentService,
+    state::State,
+    tasks::Running,
+};
+
+/// Where the agent serves unless told otherwise.
+pub const DEFAULT_ENDPOINT: &str = "/var/run/daemoneye/agent.sock";
+
+/// What the agent is told when it is started.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Options {
+    /// Socket to serve [default: /var/run/daemoneye/agent.sock]
+    #[arg(long, value_name = "PATH")]
+    pub endpoint: Option<PathBuf>,
+    /// Socket of procmond [default: endpoint_path of the configuration, as procmond and its tools read it]
+    #[arg(long, value_name = "PATH")]
+    pub procmond: Option<PathBuf>,
+    /// YAML file with an `ipc:` section; DAEMONEYE_IPC_* variables come on top
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Runs the agent with the [default rules](rules::defaults) until `shutdown` is ready, then drains.
+///
+/// Prints one line `ready PATH` on standard output once callers can connect, whether procmond is there
+/// or not. Make `shutdown` before (see [`daemoneye_ipc::shutdown_signal`]), so that a signal that comes
+/// right after that line is caught.
+///
+/// # Errors
+/// [`IpcError::Config`] for a wrong setting, [`IpcError::Endpoint`] if the socket cannot be served.
+pub async fn run(
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+) -> Result<DrainReport, IpcError> {
+    let rules = rules::defaults().map_err(|error| refused(error.to_string()))?;
+    run_with_rules(options, rules, shutdown).await
+}
+
+/// As [`run`], with other rules.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with_rules(
+    options: Options,
+    rules: Vec<Rule>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<DrainReport, IpcError> {
+    let (own, procmond) = configure(options)?;
+    let grace = Duration::from_millis(own.limits.drain_timeout_ms);
+    let health = HealthReporter::new();
+    let state = Arc::new(State::new(health.clone()));
+    let alerts = Arc::new(Alerts::new(rules));
+    let client = ProcessMonitorClient::new(Channel::lazy(procmond.clone())?);
+    let service = AgentService {
+        client: client.clone(),
+        state: Arc::clone(&state),
+        alerts: Arc::clone(&alerts),
+        running: Running::default(),
+    };
+    let server = Server::builder(own)
+        .add_service(AgentServer::new(service))
+        .health(health)
+        .reflection()
+        .bind()
+        .await?;
+    announce(server.endpoint());
+    let link = Link::new(client, &procmond, state, Arc::clone(&alerts)).run();
+    let shutdown = async {
+        tokio::select! {
+            () = shutdown => {}
+            () = link => {}
+        }
+        tracing::info!("draining");
+        // A follower never ends by itself, and would hold the drain up.
+        alerts.close();
+    };
+    let report = server.serve_until(shutdown, grace).await?;
+    tracing::info!(
+        finished = report.finished,
+        aborted = report.aborted,
+        "drained"
+    );
+    Ok(report)
+}
+
+/// The agent's own settings, and those of its link.
+fn configure(options: Options) -> Result<(IpcConfig, IpcConfig), IpcError> {
+    let mut procmond = IpcConfig::load(options.config.as_deref())?;
+    if let Some(path) = options.procmond {
+        procmond.endpoint_path = path;
+    }
+    let mut own = procmond.clone();
+    own.endpoint_path = options.endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.into());
+    if own.endpoint_path == procmond.endpoint_path {
+        return Err(refused(format!(
+            "{} would be both the agent's socket and procmond's; set --endpoint or --procmond to another path",
+            own.endpoint_path.display()
+        )));
+    }
+    Ok((own, procmond))
+}
+
+const fn refused(message: String) -> IpcError {
+    IpcError::Config {
+        message,
+        location: None,
+    }
+}
+
+fn announce(endpoint: &Path) {
+    tracing::info!(endpoint = %endpoint.display(), "serving");
+    let mut out = io::stdout().lock();
+    // Whoever started this may not care, and have closed it.
+    let _ = writeln!(out, "ready {}", endpoint.display()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_does_not_serve_where_it_expects_procmond() {
+        let same = Some(PathBuf::from("/run/x.sock"));
+        let options = Options {
+            endpoint: same.clone(),
+            procmond: same,
+            config: None,
+        };
+        let error = configure(options).expect_err("refused").to_string();
+        assert!(
+            error.contains("/run/x.sock") && error.contains("--procmond"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Tasks: single operations of the process monitor that the agent runs for its callers.
+//!
+//! **Invariant**: a task ends with its time to live, whatever the monitor does; when its caller goes, what
+//! it has begun at the monitor is cancelled.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use daemoneye_ipc::{CallError, Status, prost_types};
+use daemoneye_ipc_generated::{
+    agent::v1::{run_task_request::Operation, run_task_response::Result as Outcome},
+    procmond::v1::{ListProcessesResponse, ProcessMonitorClient},
+};
+use parking_lot::Mutex;
+
+/// How long a task may take unless its caller says otherwise.
+const DEFAULT_TIME: Duration = Duration::from_secs(30);
+
+/// Longest name of a task in bytes.
+const ID_BYTES: usize = 256;
+
+/// The time that a task has.
+pub(crate) fn time_to_live(asked: Option<prost_types::Duration>) -> Result<Duration, Status> {
+    let Some(asked) = asked else {
+        return Ok(DEFAULT_TIME);
+    };
+    match Duration::try_from(asked) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err(Status::invalid_argument(format!(
+            "time_to_live is {asked}; a task needs some time, or none given for {} s",
+            DEFAULT_TIME.as_secs()
+        ))),
+    }
+}
+
+/// The tasks that run now, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    names: Arc<Mutex<HashSet<String>>>,
+    made_up: AtomicU64,
+}
+
+/// A task that runs until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Task {
+    names: Arc<Mutex<HashSet<String>>>,
+    id: String,
+}
+
+impl Running {
+    /// Begins a task under the name that its caller has chosen, or else one that is made up.
+    ///
+    /// # Errors
+    /// ALREADY_EXISTS if one of that name runs, INVALID_ARGUMENT if the name is too long.
+    pub(crate) fn begin(&self, asked: String) -> Result<Task, Status> {
+        let id = match asked.len() {
+            0 => {
+                let number = self.made_up.fetch_add(1, Ordering::Relaxed) + 1;
+                format!("agent-{}-{number}", std::process::id())
+            }
+            1..=ID_BYTES => asked,
+            length => {
+                return Err(Status::invalid_argument(format!(
+                    "task_id has {length} bytes; at most {ID_BYTES} are allowed"
+                )));
+            }
+        };
+        if !self.names.lock().insert(id.clone()) {
+            return Err(Status::already_exists(format!(
+                "task {id:?} is running; choose another task_id, or none"
+            )));
+        }
+        Ok(Task {
+            names: Arc::clone(&self.names),
+            id,
+        })
+    }
+}
+
+impl Task {
+    /// Its name.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.names.lock().remove(&self.id);
+    }
+}
+
+/// Runs one operation. While the monitor is away, it waits for it.
+pub(crate) async fn run(
+    client: &ProcessMonitorClient,
+    operation: Operation,
+    id: &str,
+    time: Duration,
+) -> Result<Outcome, Status> {
+    let outcome = match operation {
+        Operation::ListProcesses(mut request) => {
+            id.clone_into(&mut request.task_id);
+            let call = client
+                .list_processes(request)
+                .timeout(time)
+                .wait_for_ready(true);
+            list(call).await.map(Outcome::ListProcesses)
+        }
+        Operation::GetProcess(mut request) => {
+            id.clone_into(&mut request.task_id);
+            let call = client
+                .get_process(request)
+                .timeout(time)
+                .wait_for_ready(true);
+            call.await.map(Outcome::GetProcess)
+        }
+        Operation::CheckProcessHash(mut request) => {
+            id.clone_into(&mut request.task_id);
+            let call = client
+                .check_process_hash(request)
+                .timeout(time)
+                .wait_for_ready(true);
+            call.await.map(Outcome::CheckProcessHash)
+        }
+        Operation::VerifyExecutable(mut request) => {
+            id.clone_into(&mut request.task_id);
+            let call = client
+                .verify_executable(request)
+                .timeout(time)
+                .wait_for_ready(true);
+            call.await.map(Outcome::VerifyExecutable)
+        }
+        Operation::GetProcessTree(mut request) => {
+            id.clone_into(&mut request.task_id);
+            let call = client
+                .get_process_tree(request)
+                .timeout(time)
+                .wait_for_ready(true);
+            call.await.map(Outcome::GetProcessTree)
+        }
+    };
+    outcome.map_err(|error| explain(id, error))
+}
+
+/// All batches in one list.
+async fn list(
+    call: impl Future<Output = Result<daemoneye_ipc::Streaming<ListProcessesResponse>, CallError>>,
+) -> Result<ListProcessesResponse, CallError> {
+    let mut batches = call.await?;
+    let mut all = ListProcessesResponse::default();
+    while let Some(batch) = batches.message().await? {
+        all.processes.extend(batch.processes);
+    }
+    Ok(all)
+}
+
+/// The monitor's own answer as it is; of a failure on the way there, that it was on the way.
+fn explain(id: &str, error: CallError) -> Status {
+    if error.status().is_some() {
+        return error.into();
+    }
+    Status::new(
+        error.code(),
+        format!("task {id} did not reach its end at procmond: {error}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use daemoneye_ipc::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_task_has_some_time() {
+        let of = |seconds, nanos| time_to_live(Some(prost_types::Duration { seconds, nanos }));
+        assert_eq!(time_to_live(None).expect("the default"), DEFAULT_TIME);
+        assert_eq!(
+            of(1, 500_000_000).expect("a time"),
+            Duration::from_millis(1500)
+        );
+        for refused in [of(0, 0), of(-1, 0)] {
+            assert_eq!(refused.expect_err("no time").code(), Code::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn a_task_has_a_name_of_its_own_while_it_runs() {
+        let running = Running::default();
+        let begin = |name: &str| running.begin(name.to_owned());
+        let (one, two) = (begin("").expect("a task"), begin("").expect("a task"));
+        assert_ne!(one.id(), two.id());
+        let mine = begin("mine").expect("a task");
+        assert_eq!(mine.id(), "mine");
+        assert_eq!(
+            begin("mine").expect_err("it runs").code(),
+            Code::AlreadyExists
+        );
+        drop(mine);
+        begin("mine").expect("it ran");
+        let long = "x".repeat(ID_BYTES + 1);
+        assert_eq!(
+            begin(&long).expect_err("too long").code(),
+            Code::InvalidArgument
+        );
+    }
+}
