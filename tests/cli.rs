@@ -16,7 +16,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::cli_support::{Daemon, Place, bare, cli, cli_with, program, run};
+use crate::cli_support::{CLI, Daemon, PROCMOND, Place, bare, cli, cli_with, run};
 
 /// A server that is given up on quickly.
 const IMPATIENT: &str = "--timeout 300";
@@ -252,7 +252,7 @@ fn a_user_who_may_not_connect_is_told_whose_socket_it_is() {
     // Root may open everything, so that another user has to look; anybody else shuts himself out.
     let run = if rustix::process::geteuid().is_root() {
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        let mut command = bare(Command::new(place.copy("daemoneye-cli")));
+        let mut command = bare(Command::new(place.copy(CLI)));
         command
             .uid(NOBODY)
             .args(["health-check", "--json", "--endpoint"])
@@ -288,7 +288,7 @@ fn a_server_of_a_user_who_is_not_trusted_gets_no_byte() {
         return;
     }
     let place = Place::new();
-    let procmond = place.copy("procmond");
+    let procmond = place.copy(PROCMOND);
     std::os::unix::fs::chown(place.path(), Some(NOBODY), None).expect("chown");
     let mut command = bare(Command::new(procmond));
     command.uid(NOBODY);
@@ -440,7 +440,7 @@ fn ps_shows_this_very_process() {
 fn a_reader_that_leaves_early_ends_the_program_quietly() {
     let place = Place::new();
     let _daemon = Daemon::procmond(&place.endpoint());
-    let mut command = bare(Command::new(program("daemoneye-cli")));
+    let mut command = bare(Command::new(CLI));
     command
         .args(["ps", "--json", "--endpoint"])
         .arg(place.endpoint());

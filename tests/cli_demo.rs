@@ -5,14 +5,14 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::cli_support::{Daemon, Place, await_that, bare, program, run, signal};
+use crate::cli_support::{CLI, Daemon, Place, await_that, bare, run, signal};
 
 /// Processes whose command line names `folder`.
 fn processes_of(folder: &Path) -> Vec<String> {
@@ -30,7 +30,7 @@ fn processes_of(folder: &Path) -> Vec<String> {
 }
 
 fn demo(place: &Place) -> Command {
-    let mut command = bare(Command::new(program("daemoneye-cli")));
+    let mut command = bare(Command::new(CLI));
     command.args(["demo", "--json"]).env("TMPDIR", place.path());
     command
 }
@@ -109,40 +109,91 @@ fn a_killed_demo_takes_its_children_along() {
     });
 }
 
-#[test]
-fn watch_sees_a_process_start_and_end() {
-    let place = Place::new();
-    let _daemon = Daemon::procmond(&place.endpoint());
-    let mut command = bare(Command::new(program("daemoneye-cli")));
-    command
-        .args(["watch", "--json", "--endpoint"])
-        .arg(place.endpoint());
-    let mut watch = command.stdout(Stdio::piped()).spawn().expect("the program");
-    let mut lines = BufReader::new(watch.stdout.take().expect("piped")).lines();
-    let mut next = || -> Value {
-        let line = lines.next().expect("a line").expect("UTF-8");
+/// `watch --json` under way.
+struct Watch {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Watch {
+    fn start(place: &Place) -> Self {
+        let mut command = bare(Command::new(CLI));
+        command
+            .args(["watch", "--json", "--endpoint"])
+            .arg(place.endpoint());
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut watch = Self { child, lines };
+        // What starts from now on is seen.
+        assert_eq!(watch.next()["event"], "watching");
+        watch
+    }
+
+    fn next(&mut self) -> Value {
+        let line = self.lines.next().expect("a line").expect("UTF-8");
         serde_json::from_str(&line).expect("one JSON value on each line")
-    };
-    // The first line says that the watch stands; what starts from now on is seen.
-    assert_eq!(next()["event"], "watching");
-    let mut sleeper = Command::new("sleep").arg("600").spawn().expect("sleep");
-    let pid = sleeper.id();
-    let mut await_event = |event: &str| {
+    }
+
+    fn until(&mut self, event: &str, pid: Option<u32>) {
         loop {
-            let value = next();
-            if value["process"]["pid"] == pid && value["event"] == event {
-                break;
+            let value = self.next();
+            if value["event"] == event && pid.is_none_or(|pid| value["process"]["pid"] == pid) {
+                return;
             }
         }
-    };
-    await_event("started");
-    sleeper.kill().expect("kill");
-    sleeper.wait().expect("its end");
-    await_event("exited");
-    signal(watch.id(), "INT");
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A process that does nothing.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start() -> Self {
+        Self(Command::new("sleep").arg("600").spawn().expect("sleep"))
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn watch_sees_a_process_start_and_end_until_it_is_interrupted() {
+    let place = Place::new();
+    let _daemon = Daemon::procmond(&place.endpoint());
+    let mut watch = Watch::start(&place);
+    let sleeper = Sleeper::start();
+    let pid = sleeper.0.id();
+    watch.until("started", Some(pid));
+    drop(sleeper);
+    watch.until("exited", Some(pid));
+    signal(watch.child.id(), "INT");
     assert_eq!(
-        watch.wait().expect("its end").code(),
+        watch.child.wait().expect("its end").code(),
         Some(0),
         "Ctrl-C is how a watch ends"
     );
+}
+
+#[test]
+fn watch_resumes_when_procmond_is_back_and_says_what_it_missed() {
+    let place = Place::new();
+    let daemon = Daemon::procmond(&place.endpoint());
+    let mut watch = Watch::start(&place);
+    drop(daemon);
+    watch.until("lost", None);
+    let _daemon = Daemon::procmond(&place.endpoint());
+    watch.until("gap", None);
+    let sleeper = Sleeper::start();
+    watch.until("started", Some(sleeper.0.id()));
 }

@@ -4,13 +4,12 @@
 //! wait has a limit.
 
 use std::{
-    collections::HashMap,
     env, fs,
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
-    sync::{OnceLock, mpsc},
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -18,54 +17,11 @@ use std::{
 /// The longest wait for anything; far above what is normal, for machines under load.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The programs that tests run.
-const PACKAGES: [&str; 2] = ["daemoneye-cli", "procmond"];
+/// The command-line program.
+pub(crate) const CLI: &str = env!("CARGO_BIN_EXE_tests-cli");
 
-/// The path of a program of this workspace, built on first use: cargo builds for a test only the
-/// programs of the test's own package.
-pub(crate) fn program(name: &str) -> PathBuf {
-    static BUILT: OnceLock<Result<HashMap<String, PathBuf>, String>> = OnceLock::new();
-    let built = BUILT
-        .get_or_init(build)
-        .as_ref()
-        .unwrap_or_else(|errors| panic!("{errors}"));
-    built
-        .get(name)
-        .unwrap_or_else(|| panic!("no program {name}"))
-        .clone()
-}
-
-/// The programs by name, or what the compiler says.
-fn build() -> Result<HashMap<String, PathBuf>, String> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--bins"]);
-    cargo.arg("--message-format=json-render-diagnostics");
-    for package in PACKAGES {
-        cargo.args(["-p", package]);
-    }
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    let output = cargo.output().expect("cargo runs");
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let messages = text
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"));
-    Ok(messages
-        .filter_map(|message: serde_json::Value| {
-            let path = message["executable"].as_str()?.to_owned();
-            Some((
-                message["target"]["name"].as_str()?.to_owned(),
-                PathBuf::from(path),
-            ))
-        })
-        .collect())
-}
+/// The process monitor.
+pub(crate) const PROCMOND: &str = env!("CARGO_BIN_EXE_tests-procmond");
 
 /// A private directory with the endpoint that a test uses.
 pub(crate) struct Place {
@@ -91,9 +47,9 @@ impl Place {
     }
 
     /// A copy of a program that any user may run.
-    pub(crate) fn copy(&self, name: &str) -> PathBuf {
-        let copy = self.path().join(name);
-        fs::copy(program(name), &copy).expect("a copy");
+    pub(crate) fn copy(&self, program: &str) -> PathBuf {
+        let copy = self.path().join("program");
+        fs::copy(program, &copy).expect("a copy");
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("chmod");
         copy
     }
@@ -137,7 +93,7 @@ impl Daemon {
 
     /// `procmond` with settings in the environment.
     pub(crate) fn procmond_with(endpoint: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut command = bare(Command::new(program("procmond")));
+        let mut command = bare(Command::new(PROCMOND));
         command.envs(settings.iter().copied());
         Self::start(command, endpoint)
     }
@@ -223,7 +179,7 @@ pub(crate) fn cli(line: &str, endpoint: Option<&Path>) -> Run {
 
 /// [`cli`] with settings in the environment.
 pub(crate) fn cli_with(line: &str, endpoint: Option<&Path>, settings: &[(&str, &str)]) -> Run {
-    let mut command = bare(Command::new(program("daemoneye-cli")));
+    let mut command = bare(Command::new(CLI));
     command
         .args(line.split_whitespace())
         .envs(settings.iter().copied());

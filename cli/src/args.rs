@@ -67,7 +67,11 @@ pub(crate) struct HealthCheck {
     /// Show every detail of every check
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Print one JSON object
+    /// Print one JSON object instead
+    ///
+    /// Keys: command, endpoint, status (healthy, degraded, unhealthy, unreachable), exit_code, elapsed_us
+    /// and checks. Each check has name, outcome (passed, warned, failed, skipped), detail and elapsed_us;
+    /// one that did not pass has cause and hint; facts hold its details by name.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -94,7 +98,11 @@ pub(crate) struct IpcTest {
     /// Show every detail of every step
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Print one JSON object
+    /// Print one JSON object instead
+    ///
+    /// Keys: command, endpoint, status (healthy, degraded, unhealthy, unreachable), exit_code, elapsed_us
+    /// and checks. Each check has name, outcome (passed, warned, failed, skipped), detail and elapsed_us;
+    /// one that did not pass has cause and hint; facts hold its details by name.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -120,7 +128,10 @@ pub(crate) struct Ps {
     pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) filter: ProcessFilter,
-    /// Print one JSON object
+    /// Print one JSON object instead
+    ///
+    /// Keys: command, endpoint and processes, a list of records with the field names of the schema
+    /// (daemoneye.procmond.v1.ProcessRecord); what is not known is null.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -135,7 +146,11 @@ pub(crate) struct Watch {
     /// End after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// Print one JSON object per line
+    /// Print one JSON object per line instead
+    ///
+    /// Each has event (watching, started, changed, exited, gap, lost) and, but for lost, sequence and
+    /// epoch; started, changed and exited have process, a record as in `ps --json`; gap has first_missing
+    /// and last_missing.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -159,7 +174,10 @@ pub(crate) struct SchemaGenerate {
     /// Put all packages into this folder, whatever generate.toml says
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Print one JSON object
+    /// Print one JSON object instead
+    ///
+    /// Keys: command; with --check: fresh, stale (file and diff of each) and orphans; else: changed,
+    /// removed and unchanged.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -167,7 +185,11 @@ pub(crate) struct SchemaGenerate {
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Print one JSON object
+    /// Print one JSON object instead
+    ///
+    /// Keys: command, endpoint, status (healthy, degraded, unhealthy, unreachable), exit_code, elapsed_us
+    /// and checks. Each check has name, outcome (passed, warned, failed, skipped), detail and elapsed_us;
+    /// one that did not pass has cause and hint; facts hold its details by name.
     #[arg(long)]
     pub(crate) json: bool,
 }

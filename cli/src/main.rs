@@ -1,68 +1,9 @@
-//! `daemoneye-cli`: diagnoses DaemonEye IPC endpoints, shows what they serve, works on their schemas.
+//! The binary around the library, so that tests run the very same program.
 //!
-//! Each command is one file under `commands`; what they share is around them: [`args`] parses,
-//! [`output`] writes, [`report`] judges, [`explain`] says why and what next.
-//!
-//! **Invariant**: `main` alone decides the exit code, and every way out passes through it, so that
-//! temporary files and child processes are gone by then.
+//! **Invariant**: nothing happens here.
 
-mod args;
-mod commands;
-mod connect;
-mod demo;
-mod endpoint;
-mod examination;
-mod explain;
-mod failure;
-mod format;
-mod output;
-mod probe;
-mod process;
-mod records;
-mod report;
-mod socket;
-mod stats;
-mod table;
-
-use std::{io::IsTerminal, process::ExitCode};
-
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
-
-use crate::{
-    args::{Cli, Command},
-    failure::Failure,
-};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log(if matches!(cli.command, Command::DemoChild(_)) {
-        "info"
-    } else {
-        "off"
-    });
-    match commands::run(cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            report(&failure);
-            ExitCode::from(failure.exit_code())
-        }
-    }
-}
-
-/// Logs to standard error what RUST_LOG selects, else what `default` does.
-fn log(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
-}
-
-fn report(failure: &Failure) {
-    if let Some(message) = failure.message() {
-        // Standard error may be gone too; there is nobody left to tell.
-        let _ = std::io::Write::write_fmt(&mut anstream::stderr(), format_args!("{message}\n"));
-    }
+    daemoneye_cli::main()
 }

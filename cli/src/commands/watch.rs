@@ -3,14 +3,15 @@
 //! **Invariant**: a watch that is interrupted resumes after the last event it has shown, and what was
 //! missed is said.
 
-use std::io;
+use std::{io, time::Duration};
 
-use daemoneye_ipc::{Channel, IpcConfig, Streaming, shutdown_signal};
+use daemoneye_ipc::{IpcConfig, Streaming, shutdown_signal};
 use daemoneye_ipc_generated::procmond::v1::{
     ProcessEvent, ProcessEventKind, ProcessFilter, ProcessMonitorClient, ProcessRecord,
     WatchProcessesRequest, WatchProcessesResponse, watch_processes_response::Item,
 };
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{
     args::Watch,
@@ -21,6 +22,9 @@ use crate::{
     records,
 };
 
+/// The least time between two attempts to resume; the channel's own backoff comes on top.
+const PACE: Duration = Duration::from_millis(100);
+
 /// Runs the command until Ctrl-C, or until enough events came; both are success.
 pub(crate) async fn run(config: IpcConfig, args: Watch) -> Result<u8, Failure> {
     let interrupted = shutdown_signal();
@@ -28,13 +32,13 @@ pub(crate) async fn run(config: IpcConfig, args: Watch) -> Result<u8, Failure> {
     let mut watch = Watcher {
         out: Output::stdout(args.json),
         config: &config,
-        client: ProcessMonitorClient::new(channel.clone()),
+        client: ProcessMonitorClient::new(channel),
         filter: records::filter(&args.filter),
         after: None,
         left: args.count,
     };
     tokio::select! {
-        ended = watch.follow(&channel) => ended?,
+        ended = watch.follow() => ended?,
         () = interrupted => {}
     }
     Ok(0)
@@ -52,25 +56,25 @@ struct Watcher<'a> {
 }
 
 impl Watcher<'_> {
-    async fn follow(&mut self, channel: &Channel) -> Result<(), Failure> {
+    /// Shows events until enough came. A monitor that goes away is waited for, however long it takes.
+    async fn follow(&mut self) -> Result<(), Failure> {
+        let mut lost = false;
         loop {
             let ended = match self.open().await {
-                Ok(mut stream) => self.show(&mut stream).await,
+                Ok(mut stream) => {
+                    lost = false;
+                    self.show(&mut stream).await
+                }
                 Err(failure) => Err(failure),
             };
             match ended {
-                Err(Lost::Connection) => {
-                    self.say("connection lost; resuming when procmond is back", "lost")?;
-                    channel.ping().await.map_err(|error| {
-                        Failure::connect(
-                            error.kind(),
-                            &self.config.endpoint_path,
-                            self.config.crc32_variant,
-                        )
-                    })?;
-                }
-                Err(Lost::Failure(failure)) => return Err(failure),
                 Ok(()) => return Ok(()),
+                Err(Lost::Failure(failure)) => return Err(failure),
+                Err(Lost::Connection) if lost => sleep(PACE).await,
+                Err(Lost::Connection) => {
+                    lost = true;
+                    self.say("connection lost; it resumes when procmond is back", "lost")?;
+                }
             }
         }
     }
