@@ -134,9 +134,10 @@ fn shield(comment: &str) -> Option<String> {
     if lines.is_empty() {
         return None;
     }
-    let spaced = lines.iter().map(|line| match line.as_str() {
-        "" => String::new(),
-        line => format!(" {line}"),
+    // prost puts a space before a line, unless it starts with exactly one.
+    let spaced = lines.iter().map(|line| match line.as_bytes() {
+        [b' ', next, ..] if *next != b' ' => format!(" {line}"),
+        _ => line.clone(),
     });
     let text = spaced.collect::<Vec<_>>().join("\n");
     Some(
@@ -162,10 +163,7 @@ pub(super) fn docs(comments: &Comments) -> Vec<String> {
         lines.push(String::new());
     }
     lines.extend(comments.trailing.iter().cloned());
-    lines
-        .iter()
-        .map(|line| restore(line.strip_prefix(' ').unwrap_or(line)))
-        .collect()
+    lines.iter().map(|line| restore(line)).collect()
 }
 
 /// What prost said, by full name.

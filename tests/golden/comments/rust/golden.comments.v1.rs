@@ -8,6 +8,24 @@
     clippy::nursery,
     clippy::pedantic
 )]
+/// A number of words:
+///
+///    ij = −ji = k
+///    size() \< 100
+///
+///   and one space more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct Count {}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// A note, with ~~~ and an unclosed fence:
 ///
 /// ```text
@@ -25,6 +43,9 @@ pub struct Note {
     pub more: ::daemoneye_ipc::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub bare: ::daemoneye_ipc::prost::alloc::string::String,
+}
+impl ::daemoneye_ipc::__private::IsMessage<0x0580_5770_35b8_835f> for Count {
+    const FULL_NAME: &'static str = "golden.comments.v1.Count";
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xf285_02a3_9cd4_e082> for Note {
     const FULL_NAME: &'static str = "golden.comments.v1.Note";
@@ -98,7 +119,7 @@ pub const NOTES_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
             output: "golden.comments.v1.Note",
         },
     ],
-    file_descriptor_set: b"\n\xF2\x01\n\x0Cschema.proto\x12\x12golden.comments.v1\"B\n\x04Note\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n\x04more\x18\x02 \x01(\tR\x04more\x12\x12\n\x04bare\x18\x03 \x01(\tR\x04bare2\x81\x01\n\x05Notes\x12;\n\x05Write\x12\x18.golden.comments.v1.Note\x1A\x18.golden.comments.v1.Note\x12;\n\x05Plain\x12\x18.golden.comments.v1.Note\x1A\x18.golden.comments.v1.Noteb\x06proto3",
+    file_descriptor_set: b"\n\xFB\x01\n\x0Cschema.proto\x12\x12golden.comments.v1\"\x07\n\x05Count\"B\n\x04Note\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n\x04more\x18\x02 \x01(\tR\x04more\x12\x12\n\x04bare\x18\x03 \x01(\tR\x04bare2\x81\x01\n\x05Notes\x12;\n\x05Write\x12\x18.golden.comments.v1.Note\x1A\x18.golden.comments.v1.Note\x12;\n\x05Plain\x12\x18.golden.comments.v1.Note\x1A\x18.golden.comments.v1.Noteb\x06proto3",
 };
 /// Serves [`Notes`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
