@@ -63,7 +63,7 @@ pub(super) async fn claim(
     path: &Path,
     options: &EndpointOptions,
 ) -> Result<(Claim, OwnedFd), IpcError> {
-    let (parent, name) = split(path)?;
+    let (parent, name) = split(path).map_err(|reason| refused(path, reason, None))?;
     let directory = fit_directory(path, parent, options)?;
     let lock = lock(path, &directory, name)?;
     let stale = stale(path, &directory, name).await?;

@@ -10,7 +10,7 @@ use rustix::{
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Socket, claim::new_socket, refused, split};
+use super::{Socket, claim::new_socket, split};
 use crate::{error::IpcError, transport::Link};
 
 /// Pauses between attempts while the server's queue of connections is full.
@@ -24,9 +24,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// [`IpcError::ServerNotFound`] if nothing is there, [`IpcError::ConnectionRefused`] if nobody listens,
 /// [`IpcError::PermissionDenied`], [`IpcError::ConnectionTimeout`] if the server accepts nobody in time;
-/// [`IpcError::Endpoint`] for a path that cannot be a server's.
+/// [`IpcError::Config`] for a path that cannot be a server's.
 pub async fn connect(path: &Path, timeout: Duration) -> Result<Link, IpcError> {
-    split(path)?;
+    split(path).map_err(|reason| unusable(path, &reason))?;
     let address = SocketAddrUnix::new(path).map_err(|error| failure(path, error))?;
     let deadline = Instant::now() + timeout;
     let fd = connected(path, &address, deadline).await?;
@@ -79,11 +79,15 @@ fn failure(path: &Path, error: Errno) -> IpcError {
         Errno::CONNREFUSED => IpcError::ConnectionRefused { endpoint },
         Errno::ACCESS | Errno::PERM => IpcError::PermissionDenied { endpoint },
         Errno::TIMEDOUT => IpcError::ConnectionTimeout { endpoint },
-        Errno::PROTOTYPE => refused(
-            path,
-            "the socket there is of another kind: it is not a server's",
-            Some(error.into()),
-        ),
+        Errno::PROTOTYPE => unusable(path, "the socket there is of another kind, not a server's"),
         other => IpcError::Io(other.into()),
+    }
+}
+
+/// A path that no server can be reached at, whatever happens.
+fn unusable(path: &Path, reason: &str) -> IpcError {
+    IpcError::Config {
+        message: format!("cannot connect to {}: {reason}", path.display()),
+        location: None,
     }
 }

@@ -13,7 +13,7 @@ use rustix::{
 
 use super::{
     directory::{self, Finding, Severity, octal},
-    split,
+    refused, split,
 };
 use crate::error::IpcError;
 
@@ -71,7 +71,7 @@ impl EndpointReport {
 /// # Errors
 /// [`IpcError::Endpoint`] if the path itself cannot be a server's: relative, or too long.
 pub fn inspect(path: &Path) -> Result<EndpointReport, IpcError> {
-    let (parent, name) = split(path)?;
+    let (parent, name) = split(path).map_err(|reason| refused(path, reason, None))?;
     let walk = directory::walk(parent, None);
     let mut findings = walk.findings;
     let mut endpoint = None;

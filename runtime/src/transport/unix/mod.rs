@@ -13,6 +13,7 @@ mod listener;
 mod socket;
 
 use std::{
+    ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
 };
@@ -44,7 +45,7 @@ impl Default for EndpointOptions {
     }
 }
 
-/// An endpoint that cannot be used, and why.
+/// An endpoint that a server cannot use, and why.
 fn refused(path: &Path, reason: impl Into<String>, source: Option<io::Error>) -> IpcError {
     IpcError::Endpoint {
         endpoint: path.to_path_buf(),
@@ -54,27 +55,22 @@ fn refused(path: &Path, reason: impl Into<String>, source: Option<io::Error>) ->
 }
 
 /// Splits an endpoint into its directory and its name, and checks that a socket's address holds it.
-fn split(path: &Path) -> Result<(&Path, &std::ffi::OsStr), IpcError> {
+fn split(path: &Path) -> Result<(&Path, &OsStr), String> {
     let length = path.as_os_str().len();
     if length > MAX_ENDPOINT_BYTES {
-        let reason = format!(
+        return Err(format!(
             "the path has {length} bytes, and a socket's path has at most {MAX_ENDPOINT_BYTES}: use a shorter one"
-        );
-        return Err(refused(path, reason, None));
+        ));
     }
     match (path.parent(), path.file_name()) {
         (Some(directory), Some(name)) if path.is_absolute() => Ok((directory, name)),
-        _ => Err(refused(
-            path,
-            "it is not an absolute path that names a socket",
-            None,
-        )),
+        _ => Err("it is not an absolute path that names a socket".to_owned()),
     }
 }
 
 /// `name` with something before and after it.
-fn beside(name: &std::ffi::OsStr, before: &str, after: &str) -> PathBuf {
-    let mut text = std::ffi::OsString::from(before);
+fn beside(name: &OsStr, before: &str, after: &str) -> PathBuf {
+    let mut text = OsString::from(before);
     text.push(name);
     text.push(after);
     text.into()
