@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Connects to the server at `path`, which takes `timeout` at most.
 ///
-/// Whether that server is to be trusted is not judged: see [`super::super::check_server`].
+/// Whether that server is to be trusted is not judged: see [`check_server`](crate::transport::check_server).
 ///
 /// # Errors
 /// [`IpcError::ServerNotFound`] if nothing is there, [`IpcError::ConnectionRefused`] if nobody listens,
