@@ -309,6 +309,7 @@ impl World {
 
     fn advance(&mut self, ms: u64) {
         self.now += Duration::from_millis(ms);
+        let _ = self.client.poll_timeout(self.now);
         self.client.handle_timeout(self.now);
         self.server.handle_timeout(self.now);
         self.stop_aborted();

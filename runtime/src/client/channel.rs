@@ -334,11 +334,12 @@ impl Shared {
             1
         };
         loop {
+            // Seen before it is looked for: what happens after is a change that wakes this task.
+            let Progress { state, failures } = *progress.borrow_and_update();
             if let Some(conn) = self.usable() {
                 return Ok(conn);
             }
             self.want();
-            let Progress { state, failures } = *progress.borrow_and_update();
             match state {
                 ChannelState::Closed => return Err(IpcError::PeerClosed),
                 ChannelState::CircuitOpen if !wait_for_ready => {

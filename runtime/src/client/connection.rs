@@ -63,31 +63,39 @@ impl Connection {
     /// Works on the session, wakes whom that concerns, and sees to it that what was queued leaves.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut ClientSession) -> R) -> R {
         let mut wakers = Vec::new();
-        let (result, writes, alone) = {
+        let (result, writes, prompt, late) = {
             let mut session = self.session.lock();
             let result = work(&mut session);
             session.take_wakers(&mut wakers);
-            (result, session.wants_write(), session.wants_prompt_write())
+            (
+                result,
+                session.wants_write(),
+                session.wants_prompt_write(),
+                session.timer_is_late(),
+            )
         };
         wakers.into_iter().for_each(Waker::wake);
+        if late {
+            self.driver.wake();
+        }
         if writes {
-            self.send(alone);
+            self.send(prompt);
         }
         result
     }
 
     /// A call that is alone is written on the spot, by its caller; with more in flight, the driver
     /// writes them together.
-    fn send(&self, alone: bool) {
+    fn send(&self, prompt: bool) {
         if self.driver_awake.load(Ordering::Relaxed) {
             return;
         }
-        let on_the_spot = alone
+        let written = prompt
             && matches!(
                 flush(&self.link, &self.session, &self.writer),
                 Ok(Flush::Done)
             );
-        if !on_the_spot {
+        if !written {
             self.driver.wake();
         }
     }

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::connection::Connection;
@@ -16,6 +16,9 @@ use crate::{
     session::{ClientSession, Fault},
     wire::Crc32Variant,
 };
+
+/// Time to read why the server takes nothing more, which it said before it closed.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Drives one connection to its end.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Driver {
     wakers: Vec<Waker>,
     /// Was woken to write and let others queue first.
     yielded: bool,
+    /// Since when the server takes nothing more. What it said before is still read.
+    write_failed: Option<Instant>,
 }
 
 impl Driver {
@@ -36,6 +41,7 @@ impl Driver {
             alarm: Alarm::new(),
             wakers: Vec::new(),
             yielded: false,
+            write_failed: None,
         }
     }
 
@@ -91,11 +97,11 @@ impl Driver {
     }
 
     fn check_time(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let mut until = self.conn.session.lock().poll_timeout();
+        let mut until = self.conn.session.lock().poll_timeout(now);
         while self.alarm.poll_due(until, cx) {
-            let conn = Arc::clone(&self.conn);
-            conn.with(|session| session.handle_timeout(now.max(crate::driver::now())));
-            until = conn.session.lock().poll_timeout();
+            let (conn, now) = (Arc::clone(&self.conn), now.max(crate::driver::now()));
+            conn.with(|session| session.handle_timeout(now));
+            until = conn.session.lock().poll_timeout(now);
         }
     }
 
@@ -138,10 +144,13 @@ impl Driver {
         self.check_time(now, cx);
         conn.set_driver_awake(false);
         let came = read?;
-        if let Err(fault) = self.write(!came, cx) {
-            // The server's last words may say why it stopped reading.
-            self.read(now, cx)?;
-            return Err(fault);
+        if self.write_failed.is_none() && self.write(!came, cx).is_err() {
+            self.write_failed = Some(now);
+        }
+        if let Some(since) = self.write_failed
+            && self.alarm.poll_due(since.checked_add(LAST_WORDS), cx)
+        {
+            return Err(Fault::Closed);
         }
         let mut session = conn.session.lock();
         if !session.is_usable() {

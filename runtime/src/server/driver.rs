@@ -143,7 +143,9 @@ impl Driver {
         service.dispatch(index.method, call, slot);
         if let Some(handler) = slot.poll_once() {
             let abort = tokio::spawn(handler).abort_handle();
-            if let Err(abort) = self.conn.session.lock().set_abort(id, abort) {
+            // The lock is released before the handler is stopped.
+            let refused = self.conn.session.lock().set_abort(id, abort);
+            if let Err(abort) = refused {
                 abort.abort();
             }
         }

@@ -14,7 +14,6 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
-    io::IoSlice,
     path::Path,
     pin::pin,
     sync::{
@@ -292,7 +291,7 @@ fn refuse(config: &IpcConfig, link: &Link, code: Code, reason: &str) {
     )
     .is_ok()
     {
-        let _ = link.try_write_vectored(&[IoSlice::new(&frame)]);
+        let _ = link.send_now(&frame);
     }
     link.shutdown();
 }

@@ -18,7 +18,7 @@ use self::calls::Call;
 use super::{
     CallId, Fault, IdHasher, OpenError, Outcome, SchemaPolicy, SessionConfig, negotiate,
     outbox::{Outbox, Transmit, Written},
-    vitals::{Due, Vitals},
+    vitals::{Due, PING_AFTER, Vitals},
     waiting::{Ticket, WaitList},
 };
 use crate::{
@@ -49,6 +49,9 @@ pub struct ClientSession {
     going_away: Option<Fault>,
     closed: Option<Fault>,
     next_deadline: Option<Instant>,
+    /// When the driver's timer rings at the latest; it was set too late if `timer_is_late`.
+    armed: Option<Instant>,
+    timer_is_late: bool,
     unknown_kinds: u64,
     wakers: Vec<Waker>,
 }
@@ -119,6 +122,8 @@ impl ClientSession {
             going_away: None,
             closed: None,
             next_deadline: None,
+            armed: None,
+            timer_is_late: false,
             unknown_kinds: 0,
             wakers: Vec::new(),
             config,
@@ -423,14 +428,26 @@ impl ClientSession {
         self.vitals.wrote();
     }
 
-    /// When [`Self::handle_timeout`] is to be called at the latest.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    /// When [`Self::handle_timeout`] is to be called at the latest: at least every [`PING_AFTER`], so
+    /// that opening a call with an ordinary deadline need not move the driver's timer.
+    pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         if self.closed.is_some() {
             return None;
         }
         let vitals = self.vitals.next(self.open > 0);
-        [self.next_deadline, vitals].into_iter().flatten().min()
+        let tick = now.checked_add(PING_AFTER);
+        self.armed = [self.next_deadline, vitals, tick]
+            .into_iter()
+            .flatten()
+            .min();
+        self.timer_is_late = false;
+        self.armed
+    }
+
+    /// Whether a call was opened that is over before the driver's timer rings.
+    #[must_use]
+    pub const fn timer_is_late(&self) -> bool {
+        self.timer_is_late
     }
 
     /// Time has passed: calls whose deadline is over end, and the connection is judged.

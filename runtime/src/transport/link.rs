@@ -85,6 +85,19 @@ impl Link {
         }
     }
 
+    /// Sends what the kernel takes at once, whether or not the runtime knows yet that it takes something:
+    /// for the last words to a peer that is not let in.
+    ///
+    /// # Errors
+    /// As [`Link::try_write_vectored`].
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.send_now(bytes),
+            Io::Memory(end) => end.try_write_vectored(&[IoSlice::new(bytes)]),
+        }
+    }
+
     /// Ready when [`Link::try_read`] is worth a try, which may be too early but never too late. Until
     /// then the task of `cx` is woken when it is.
     ///

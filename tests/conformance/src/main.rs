@@ -5,18 +5,15 @@
 //! standard error.
 
 mod options;
-mod service;
 
 use std::{io::Write, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use daemoneye_ipc::{IpcConfig, PeerPolicy, Server, health::HealthReporter, shutdown_signal};
 use daemoneye_ipc_generated::conformance::v1::ConformanceServer;
+use ipc_conformance::ConformanceService;
 
-use self::{
-    options::{Cli, Command, Serve},
-    service::ConformanceService,
-};
+use self::options::{Cli, Command, Serve};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -52,7 +49,9 @@ async fn run(serve: &Serve) -> anyhow::Result<()> {
 async fn bind(config: IpcConfig, allowed: &[u32]) -> anyhow::Result<Server> {
     let service = ConformanceService::default();
     let stats = service.stats_slot();
-    let policy = allowed.iter().fold(PeerPolicy::same_user(), |policy, uid| policy.or_uid(*uid));
+    let policy = allowed
+        .iter()
+        .fold(PeerPolicy::same_user(), |policy, uid| policy.or_uid(*uid));
     let server = Server::builder(config)
         .add_service(ConformanceServer::new(service))
         .health(HealthReporter::new())

@@ -25,25 +25,44 @@ const MAX_EMIT_BYTES: u32 = 256 << 20;
 
 /// The handler.
 #[derive(Debug, Default)]
-pub(crate) struct ConformanceService {
+pub struct ConformanceService {
     total: AtomicU64,
     stats: Arc<OnceLock<ServerStats>>,
 }
 
 impl ConformanceService {
     /// Where to put the counters of the server that runs this service.
-    pub(crate) fn stats_slot(&self) -> Arc<OnceLock<ServerStats>> {
+    #[must_use]
+    pub fn stats_slot(&self) -> Arc<OnceLock<ServerStats>> {
         Arc::clone(&self.stats)
+    }
+
+    /// What Count has summed up.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::SeqCst)
     }
 }
 
 impl Conformance for ConformanceService {
     async fn echo(&self, _: &CallContext, request: EchoRequest) -> Result<EchoResponse, Status> {
-        let EchoRequest { payload, leaves, tree } = request;
-        Ok(EchoResponse { payload, leaves, tree })
+        let EchoRequest {
+            payload,
+            leaves,
+            tree,
+        } = request;
+        Ok(EchoResponse {
+            payload,
+            leaves,
+            tree,
+        })
     }
 
-    async fn sleep(&self, ctx: &CallContext, request: SleepRequest) -> Result<SleepResponse, Status> {
+    async fn sleep(
+        &self,
+        ctx: &CallContext,
+        request: SleepRequest,
+    ) -> Result<SleepResponse, Status> {
         let time = Duration::from_millis(request.millis.into());
         if request.blocking {
             ctx.spawn_blocking(move || {
@@ -54,21 +73,27 @@ impl Conformance for ConformanceService {
         } else {
             tokio::time::sleep(time).await;
         }
-        Ok(SleepResponse { slept_millis: request.millis })
+        Ok(SleepResponse {
+            slept_millis: request.millis,
+        })
     }
 
     async fn fail(&self, _: &CallContext, request: FailRequest) -> Result<FailResponse, Status> {
         assert!(!request.panic, "the caller asked for a panic");
         match request.code {
             code @ 1..=16 => Err(Status::new(Code::from_number(code), request.message)),
-            code => Err(Status::invalid_argument(format!("{code} is not a failing status code"))),
+            code => Err(Status::invalid_argument(format!(
+                "{code} is not a failing status code"
+            ))),
         }
     }
 
     async fn count(&self, _: &CallContext, request: CountRequest) -> Result<CountResponse, Status> {
         let add = u64::from(request.add);
         let before = self.total.fetch_add(add, Ordering::SeqCst);
-        Ok(CountResponse { total: before.wrapping_add(add) })
+        Ok(CountResponse {
+            total: before.wrapping_add(add),
+        })
     }
 
     async fn emit(
@@ -77,7 +102,9 @@ impl Conformance for ConformanceService {
         request: EmitRequest,
     ) -> Result<impl Stream<Item = Result<EmitResponse, Status>> + Send, Status> {
         if request.size > MAX_EMIT_BYTES {
-            return Err(Status::invalid_argument(format!("size is over {MAX_EMIT_BYTES}")));
+            return Err(Status::invalid_argument(format!(
+                "size is over {MAX_EMIT_BYTES}"
+            )));
         }
         let payload = Bytes::from(vec![0x5A; request.size as usize]);
         let interval = Duration::from_micros(request.interval_us.into());
@@ -117,7 +144,10 @@ impl Conformance for ConformanceService {
     }
 
     async fn inspect(&self, _: &CallContext, _: InspectRequest) -> Result<InspectResponse, Status> {
-        let stats = self.stats.get().ok_or_else(|| Status::unavailable("the server is starting"))?;
+        let stats = self
+            .stats
+            .get()
+            .ok_or_else(|| Status::unavailable("the server is starting"))?;
         Ok(InspectResponse {
             connections: u32::try_from(stats.connections())?,
             calls_in_flight: u32::try_from(stats.calls_in_flight())?,

@@ -45,6 +45,7 @@ impl ClientSession {
         self.vitals.call_opened(now, self.open == 0);
         self.open += 1;
         if let Some(deadline) = call.deadline {
+            self.timer_is_late |= self.armed.is_none_or(|armed| deadline < armed);
             self.next_deadline = Some(
                 self.next_deadline
                     .map_or(deadline, |next| next.min(deadline)),

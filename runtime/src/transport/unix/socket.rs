@@ -10,7 +10,7 @@ use std::{
 
 use bytes::BufMut;
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
-use rustix::net::{Shutdown, sockopt};
+use rustix::net::{SendFlags, Shutdown, sockopt};
 use tokio::io::Interest;
 
 use crate::transport::peer::Peer;
@@ -81,6 +81,11 @@ impl Socket {
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         self.0.inner().try_write_vectored(slices)
+    }
+
+    pub(in crate::transport) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(rustix::net::send(self.0.inner(), bytes, flags)?)
     }
 
     pub(in crate::transport) fn poll_read_ready(
