@@ -10,7 +10,11 @@ mod cli_support;
 
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt, net::UnixListener, process::CommandExt},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+        process::CommandExt,
+    },
     process::{Command, Stdio},
 };
 
@@ -219,6 +223,13 @@ fn the_wrong_checksum_is_named_with_the_setting() {
             "{hint}"
         );
     }
+    let run = cli("ps", Some(&place.endpoint()));
+    assert_eq!(run.code, 4, "{run}");
+    assert!(
+        run.stderr
+            .contains("this side uses ieee, the server uses castagnoli"),
+        "{run}"
+    );
     let run = cli_with("health-check --json", Some(&place.endpoint()), &castagnoli);
     assert_eq!(run.code, 0, "the hint works: {run}");
 }
@@ -373,6 +384,34 @@ fn stress_fills_the_connection_limit_and_lets_go() {
     assert!((3..=5).contains(&taken), "{check}");
     let run = cli("health-check", Some(&place.endpoint()));
     assert_eq!(run.code, 0, "served again: {run}");
+}
+
+#[test]
+fn a_full_server_is_named_with_what_frees_it() {
+    let place = Place::new();
+    let limit = [("DAEMONEYE_IPC_MAX_CONNECTIONS", "1")];
+    let _daemon = Daemon::procmond_with(&place.endpoint(), &limit);
+    let run = cli("ipc test --pings 1 --json", Some(&place.endpoint()));
+    assert_eq!(
+        run.code, 1,
+        "its own connection is the only one that fits: {run}"
+    );
+    assert_eq!(
+        run.check("damaged frame")["detail"],
+        "not sent: the server is full"
+    );
+    assert_eq!(run.check("undisturbed")["outcome"], "passed");
+
+    let place = Place::new();
+    let _daemon = Daemon::procmond_with(&place.endpoint(), &limit);
+    let _holder = UnixStream::connect(place.endpoint()).expect("the one connection");
+    for line in ["health-check", "ps"] {
+        let run = cli(line, Some(&place.endpoint()));
+        assert_eq!(run.code, 4, "{run}");
+        let all = format!("{}{}", run.stdout, run.stderr);
+        assert!(all.contains("turned away: RESOURCE_EXHAUSTED"), "{run}");
+        assert!(all.contains("close idle clients"), "{run}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{self, Path, PathBuf};
 
 use daemoneye_ipc::{Channel, IpcConfig};
 
-use crate::{args::Target, failure::Failure};
+use crate::{args::Target, examination, failure::Failure};
 
 /// File and environment alone.
 pub(crate) fn base(file: Option<&Path>) -> Result<IpcConfig, Failure> {
@@ -39,7 +39,15 @@ fn absolute(endpoint: &Path) -> Result<PathBuf, Failure> {
 
 /// A connected channel; the failure says why there is none.
 pub(crate) async fn channel(config: &IpcConfig) -> Result<Channel, Failure> {
-    Channel::connect(config.clone())
-        .await
-        .map_err(|error| Failure::connect(&error, &config.endpoint_path, config.crc32_variant))
+    match Channel::connect(config.clone()).await {
+        Ok(channel) => Ok(channel),
+        Err(error) => Err(match examination::refusal(config).await {
+            // Each step by hand shows more than the channel's one error does.
+            Some((headline, why)) => {
+                let headline = format!("{}: {headline}", config.endpoint_path.display());
+                Failure::Unreachable { headline, why }
+            }
+            None => Failure::connect(&error, &config.endpoint_path, config.crc32_variant),
+        }),
+    }
 }

@@ -12,7 +12,11 @@ use std::{
 use daemoneye_ipc::transport::{Finding, Severity, inspect};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::{explain::Explanation, format, report::Check};
+use crate::{
+    explain::{self, Explanation},
+    format,
+    report::Check,
+};
 
 /// What was found at a path and in its directory.
 #[derive(Debug)]
@@ -242,7 +246,7 @@ impl Survey {
 
     fn missing(&self) -> Explanation {
         let directory = self.directory_path();
-        let path = self.shell_path();
+        let start = explain::start_command(&self.path);
         if let Some(existing) = nearest_directory(directory)
             && existing != directory
         {
@@ -252,9 +256,7 @@ impl Survey {
                     directory.display(),
                     existing.display()
                 ),
-                format!(
-                    "start the server (procmond --endpoint {path}), or name the right path with --endpoint"
-                ),
+                format!("start the server ({start}), or name the right path with --endpoint"),
             );
         }
         let others = sockets_in(directory);
@@ -264,9 +266,7 @@ impl Survey {
                     "the directory {} is there and holds no socket: the server is not running",
                     directory.display()
                 ),
-                format!(
-                    "start the server (procmond --endpoint {path}), or name the right path with --endpoint"
-                ),
+                format!("start the server ({start}), or name the right path with --endpoint"),
             );
         }
         Explanation::new(
@@ -275,9 +275,7 @@ impl Survey {
                 directory.display(),
                 others.join(", ")
             ),
-            format!(
-                "name one of those with --endpoint, or start the server: procmond --endpoint {path}"
-            ),
+            format!("name one of those with --endpoint, or start the server: {start}"),
         )
     }
 

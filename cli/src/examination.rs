@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::{
     endpoint::Survey,
-    explain::{self, Scene},
+    explain::{self, Explanation, Scene},
     format,
     output::Output,
     probe::Probe,
@@ -180,7 +180,7 @@ impl<'a> Examination<'a> {
         connection: Socket,
         hello: &Hello,
     ) -> io::Result<Option<Reached>> {
-        let mut probe = self.probe(connection);
+        let mut probe = probe(self.config, connection);
         let start = Instant::now();
         let answer = probe.handshake(hello).await;
         let took = start.elapsed();
@@ -205,17 +205,7 @@ impl<'a> Examination<'a> {
     pub(crate) async fn another(&self) -> Result<Probe<Socket>, IpcError> {
         open(self.config)
             .await
-            .map(|connection| self.probe(connection))
-    }
-
-    fn probe(&self, connection: Socket) -> Probe<Socket> {
-        let limit = Duration::from_millis(self.config.limits.handshake_timeout_ms);
-        Probe::new(
-            connection,
-            self.config.crc32_variant,
-            self.config.max_frame_bytes,
-            limit,
-        )
+            .map(|connection| probe(self.config, connection))
     }
 }
 
@@ -225,6 +215,28 @@ async fn open(config: &IpcConfig) -> Result<Socket, IpcError> {
     let link = transport::connect(&config.endpoint_path, limit).await?;
     transport::check_server(&config.endpoint_path, link.peer())?;
     Ok(Socket::new(link))
+}
+
+/// Why a server that can be connected to does not shake hands: a headline and an explanation. `None`
+/// when it does, or when there is no connecting to it.
+pub(crate) async fn refusal(config: &IpcConfig) -> Option<(String, Explanation)> {
+    let socket = open(config).await.ok()?;
+    let scene = Scene {
+        endpoint: &config.endpoint_path,
+        survey: None,
+        server: socket.peer().pid.and_then(|pid| u32::try_from(pid).ok()),
+        crc: config.crc32_variant,
+    };
+    let refusal = probe(config, socket)
+        .handshake(&hello(config))
+        .await
+        .err()?;
+    Some((refusal.to_string(), refusal.explain(scene)))
+}
+
+fn probe(config: &IpcConfig, socket: Socket) -> Probe<Socket> {
+    let limit = Duration::from_millis(config.limits.handshake_timeout_ms);
+    Probe::new(socket, config.crc32_variant, config.max_frame_bytes, limit)
 }
 
 /// This side's HELLO, naming no services.

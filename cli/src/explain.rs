@@ -64,8 +64,8 @@ pub(crate) fn headline(error: &IpcError) -> String {
 pub(crate) fn explain(error: &IpcError, scene: Scene<'_>) -> Explanation {
     let endpoint = format::shell(&scene.endpoint.display().to_string());
     match error {
-        IpcError::ServerNotFound { .. } => not_found(scene, &endpoint),
-        IpcError::ConnectionRefused { .. } => refused(&endpoint),
+        IpcError::ServerNotFound { .. } => not_found(scene),
+        IpcError::ConnectionRefused { .. } => refused(scene.endpoint),
         IpcError::PermissionDenied { .. } => permission_denied(scene),
         IpcError::ConnectionTimeout { .. } | IpcError::Timeout => timeout(scene),
         IpcError::PeerNotTrusted { uid, reason, .. } => Explanation::new(
@@ -242,24 +242,42 @@ fn busy(reason: &str) -> Explanation {
     )
 }
 
-fn not_found(scene: Scene<'_>, endpoint: &str) -> Explanation {
+fn not_found(scene: Scene<'_>) -> Explanation {
     if let Some(why) = scene.survey.and_then(Survey::explain_missing) {
         return why;
     }
     Explanation::new(
         "nothing is at the endpoint's path",
         format!(
-            "start the server (procmond --endpoint {endpoint}), or name another path with --endpoint"
+            "start the server ({}), or name another path with --endpoint",
+            start_command(scene.endpoint)
         ),
     )
 }
 
-fn refused(endpoint: &str) -> Explanation {
+fn refused(endpoint: &Path) -> Explanation {
     Explanation::new(
         "the socket file is there and nobody listens on it: its server has ended without cleaning up",
         format!(
-            "start the server again, it replaces a dead server's socket by itself: procmond --endpoint {endpoint}"
+            "start the server again, it replaces a dead server's socket by itself: {}",
+            start_command(endpoint)
         ),
+    )
+}
+
+/// What starts the daemon that, by its name, belongs at `endpoint`.
+pub(crate) fn start_command(endpoint: &Path) -> String {
+    let is_agent = endpoint
+        .file_stem()
+        .is_some_and(|stem| stem.to_string_lossy().contains("agent"));
+    let daemon = if is_agent {
+        "daemoneye-agent"
+    } else {
+        "procmond"
+    };
+    format!(
+        "{daemon} --endpoint {}",
+        format::shell(&endpoint.display().to_string())
     )
 }
 

@@ -257,8 +257,19 @@ async fn damaged_frame(examination: &Examination<'_>) -> Check {
             return Check::failed(NAME, detail, why).took(start.elapsed());
         }
     };
-    if let Err(refusal) = probe.handshake(&hello(examination.config())).await {
-        return failed(&refusal, "no second connection");
+    match probe.handshake(&hello(examination.config())).await {
+        Ok(_) => {}
+        Err(
+            refusal @ Refusal::GoAway {
+                code: Code::ResourceExhausted,
+                ..
+            },
+        ) => {
+            // The first connection stands, so that this is load and no fault.
+            let why = refusal.explain(examination.scene());
+            return Check::warned(NAME, "not sent: the server is full", why).took(start.elapsed());
+        }
+        Err(refusal) => return failed(&refusal, "no second connection"),
     }
     match probe.send_damaged().await {
         Err(Refusal::GoAway {

@@ -42,6 +42,10 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
             let config = connect::configuration(file, &args.target)?;
             alone(watch::run(config, args))
         }
+        Command::Schema(Schema::Generate(_)) if file.is_some() => Err(Failure::Usage {
+            message: "--config has no meaning for `schema generate`".to_owned(),
+            hint: "generate.toml in the folder of the schemas says what goes where".to_owned(),
+        }),
         Command::Schema(Schema::Generate(args)) => schema::generate(args),
         Command::Demo(args) => alone(demo::run(connect::base(file)?, file, args.json)),
         Command::DemoChild(DemoChild { parent, role }) => {
