@@ -3,7 +3,7 @@
 //! **Invariant**: a call that is dropped without an answer is answered, and its slot is freed.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
@@ -109,19 +109,18 @@ impl ServerCall {
         let mut stream = pin!(stream);
         let conn = self.context.connection();
         let call = self.context.call();
-        loop {
-            if !std::future::poll_fn(|cx| conn.session.lock().poll_send(call, cx)).await {
+        while let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+            let message = match item {
+                Ok(message) => message,
+                Err(status) => return self.fail(&status),
+            };
+            // Only messages wait for credit: the end of a stream, and its failure, cost none.
+            if !poll_fn(|cx| conn.session.lock().poll_send(call, cx)).await {
                 return;
             }
-            match std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
-                Some(Ok(message)) => {
-                    if let Err(oversize) = conn.with(|session| session.send(call, &message)) {
-                        let text = format!("a stream message is too large: {oversize}");
-                        return self.fail(&Status::resource_exhausted(text));
-                    }
-                }
-                Some(Err(status)) => return self.fail(&status),
-                None => break,
+            if let Err(oversize) = conn.with(|session| session.send(call, &message)) {
+                let text = format!("a stream message is too large: {oversize}");
+                return self.fail(&Status::resource_exhausted(text));
             }
         }
         let trailers = self.context.take_trailers();

@@ -28,6 +28,9 @@ pub enum Incoming {
     Start(StartCall),
 }
 
+/// Up to this size, queued request messages are copied out of the read buffer.
+const MAX_COPIED_BYTES: usize = 4 << 10;
+
 /// Why a call is refused.
 type Refusal = (Code, String);
 
@@ -220,18 +223,14 @@ impl<A> ServerSession<A> {
                 format!("CALL on a {kind} method needs `payload` and `last`"),
             ));
         }
-        let mut payload = envelope.payload;
-        let receiver = streams.then(|| {
-            let mut receiver = Receiver::new(self.config.stream_credit);
-            payload
-                .take()
-                .into_iter()
-                .for_each(|first| receiver.push_free(first));
-            if envelope.last {
-                receiver.finish();
-            }
-            receiver
-        });
+        let (receiver, payload) = if streams {
+            (
+                Some(self.request_stream(envelope.payload, envelope.last)),
+                None,
+            )
+        } else {
+            (None, envelope.payload)
+        };
         let timeout = envelope.timeout_us.map(Duration::from_micros);
         let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
         let start = StartCall {
@@ -249,6 +248,18 @@ impl<A> ServerSession<A> {
         self.vitals.call_opened(now, self.open == 0);
         self.insert_call(&start, receiver, credit);
         Ok(start)
+    }
+
+    /// The request stream of a new call, with the message that came inside its CALL.
+    fn request_stream(&self, first: Option<Bytes>, last: bool) -> Receiver {
+        let mut receiver = Receiver::new(self.config.stream_credit);
+        if let Some(first) = first {
+            receiver.push_free(compact(first));
+        }
+        if last {
+            receiver.finish();
+        }
+        receiver
     }
 
     fn check_load(&self) -> Result<(), Refusal> {
@@ -298,7 +309,7 @@ impl<A> ServerSession<A> {
             return self.end_by_peer(call, &status);
         };
         if let Some(payload) = payload
-            && receiver.push(payload) == Err(Overdrawn)
+            && receiver.push(compact(payload)) == Err(Overdrawn)
         {
             let status = Status::resource_exhausted("the client sent past its stream credit");
             return self.end_by_peer(call, &status);
@@ -316,5 +327,15 @@ impl<A> ServerSession<A> {
         if self.stop(call) {
             self.push_end(call, status, false);
         }
+    }
+}
+
+/// A message that may wait for long: a small one is copied out of the read buffer, so that it does not
+/// keep a buffer of many times its size.
+fn compact(payload: Bytes) -> Bytes {
+    if payload.len() <= MAX_COPIED_BYTES {
+        Bytes::copy_from_slice(&payload)
+    } else {
+        payload
     }
 }
