@@ -105,7 +105,11 @@ async fn what_may_have_run_is_not_sent_again() {
         .expect_err("it is lost");
     assert!(error.was_maybe_run(), "{error}");
     assert!(!error.is_retryable(), "{error}");
-    client.echo(EchoRequest::default()).await.expect("answered");
+    client
+        .echo(EchoRequest::default())
+        .wait_for_ready(true)
+        .await
+        .expect("answered");
     assert_eq!(server.all(), [COUNT, ECHO]);
 }
 
