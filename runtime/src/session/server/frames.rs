@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{ServerSession, StartCall};
+use super::{MethodIndex, ServerSession, StartCall};
 use crate::{
+    descriptor::MethodDescriptor,
     metadata::Metadata,
     session::{
         CallId, Fault,
@@ -185,43 +186,23 @@ impl<A> ServerSession<A> {
         call: CallId,
         envelope: Envelope,
     ) -> Result<StartCall, Refusal> {
-        if self.draining || self.client_leaves {
-            return Err((Code::Unavailable, "the server is shutting down".into()));
-        }
-        let Some((index, method)) = self.registry.find(envelope.method) else {
-            return Err((
-                Code::Unimplemented,
-                format!(
-                    "no method with ordinal {:#018x} is served here",
-                    envelope.method
-                ),
-            ));
-        };
-        if let Some((_, reason)) = self
-            .refused
-            .iter()
-            .find(|(service, _)| *service == index.service)
-        {
-            return Err((Code::FailedPrecondition, reason.clone()));
-        }
+        let (index, method) = self.find_method(envelope.method)?;
         self.check_load()?;
         let metadata = Metadata::from_entries(envelope.metadata);
         self.config
             .check_metadata(&metadata)
             .map_err(|over| (Code::ResourceExhausted, over))?;
         if envelope.timeout_us == Some(0) {
-            return Err((
-                Code::DeadlineExceeded,
-                "the deadline had passed before the call came".into(),
-            ));
+            let reason = "the deadline had passed before the call came";
+            return Err((Code::DeadlineExceeded, reason.to_owned()));
         }
         let streams = method.kind.client_streams();
         if !streams && (envelope.payload.is_none() || !envelope.last) {
-            let kind = method.kind;
-            return Err((
-                Code::InvalidArgument,
-                format!("CALL on a {kind} method needs `payload` and `last`"),
-            ));
+            let reason = format!(
+                "CALL on a {} method needs `payload` and `last`",
+                method.kind
+            );
+            return Err((Code::InvalidArgument, reason));
         }
         let (receiver, payload) = if streams {
             (
@@ -248,6 +229,25 @@ impl<A> ServerSession<A> {
         self.vitals.call_opened(now, self.open == 0);
         self.insert_call(&start, receiver, credit);
         Ok(start)
+    }
+
+    /// The method of a call that may be run now.
+    fn find_method(
+        &self,
+        ordinal: u64,
+    ) -> Result<(MethodIndex, &'static MethodDescriptor), Refusal> {
+        if self.draining || self.client_leaves {
+            return Err((Code::Unavailable, "the server is shutting down".to_owned()));
+        }
+        let Some((index, method)) = self.registry.find(ordinal) else {
+            let reason = format!("no method with ordinal {ordinal:#018x} is served here");
+            return Err((Code::Unimplemented, reason));
+        };
+        let mut refused = self.refused.iter();
+        match refused.find(|(service, _)| *service == index.service) {
+            Some((_, reason)) => Err((Code::FailedPrecondition, reason.clone())),
+            None => Ok((index, method)),
+        }
     }
 
     /// The request stream of a new call, with the message that came inside its CALL.
