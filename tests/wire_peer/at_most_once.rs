@@ -119,7 +119,6 @@ async fn what_does_no_harm_is_sent_again() {
     let reply = server
         .client()
         .echo(EchoRequest::default())
-        .wait_for_ready(true)
         .await
         .expect("answered");
     assert_eq!(&reply.payload[..], b"echo");
@@ -132,7 +131,6 @@ async fn what_provably_did_not_run_is_sent_again() {
     let reply = server
         .client()
         .count(CountRequest { add: 1 })
-        .wait_for_ready(true)
         .await
         .expect("answered");
     assert_eq!(reply.total, 7);

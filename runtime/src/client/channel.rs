@@ -85,6 +85,17 @@ pub(crate) struct Counters {
     pub(crate) retries: AtomicU64,
 }
 
+/// How long to wait for a server that cannot be reached now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not at all, once an attempt has failed.
+    None,
+    /// Until the next attempt has succeeded or failed.
+    OneAttempt,
+    /// Through as many attempts as the configuration allows.
+    Attempts,
+}
+
 /// Where a channel stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -320,19 +331,18 @@ impl Shared {
         *self.keeper_runs.lock() = false;
     }
 
-    /// Waits for a connection that calls may be opened on: through one attempt, or, with
-    /// `wait_for_ready`, through as many as the configuration allows.
+    /// Waits, as `patience` says, for a connection that calls may be opened on.
     pub(crate) async fn acquire(
         self: Arc<Self>,
-        wait_for_ready: bool,
+        patience: Patience,
     ) -> Result<Arc<Connection>, IpcError> {
         let mut progress = self.progress.subscribe();
         let before = progress.borrow_and_update().failures;
-        let patience = if wait_for_ready {
-            u64::from(self.config.reconnect.max_attempts)
-        } else {
-            1
+        let attempts = match patience {
+            Patience::None | Patience::OneAttempt => 1,
+            Patience::Attempts => u64::from(self.config.reconnect.max_attempts),
         };
+        let fails_fast = patience == Patience::None;
         loop {
             // Seen before it is looked for: what happens after is a change that wakes this task.
             let Progress { state, failures } = *progress.borrow_and_update();
@@ -342,12 +352,12 @@ impl Shared {
             self.want();
             match state {
                 ChannelState::Closed => return Err(IpcError::PeerClosed),
-                ChannelState::CircuitOpen if !wait_for_ready => {
+                ChannelState::CircuitOpen if fails_fast => {
                     let retry_in = self.breaker.lock().retry_in(crate::driver::now());
                     return Err(IpcError::CircuitBreakerOpen { retry_in });
                 }
-                ChannelState::Backoff if !wait_for_ready => return Err(self.failure()),
-                _ if failures - before >= patience => return Err(self.failure()),
+                ChannelState::Backoff if fails_fast => return Err(self.failure()),
+                _ if failures - before >= attempts => return Err(self.failure()),
                 _ => {}
             }
             if progress.changed().await.is_err() {
@@ -358,7 +368,7 @@ impl Shared {
 
     /// As [`Self::acquire`], failing fast, and waits for the handshake too.
     pub(crate) async fn acquire_ready(self: &Arc<Self>) -> Result<Arc<Connection>, IpcError> {
-        let conn = Arc::clone(self).acquire(false).await?;
+        let conn = Arc::clone(self).acquire(Patience::None).await?;
         match conn.handshake().await {
             Ok(_) => Ok(conn),
             Err(fault) => Err(conn.error(&fault)),

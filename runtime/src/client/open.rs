@@ -13,7 +13,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{channel::Channel, connection::Connection, keeper::Backoff};
+use super::{
+    channel::{Channel, Patience},
+    connection::Connection,
+    keeper::Backoff,
+};
 use crate::{
     descriptor::{MethodDescriptor, ServiceDescriptor},
     driver::now,
@@ -114,8 +118,7 @@ impl Opening {
                     Some(conn) => self.phase = Phase::Queued(Queued { conn, ticket: None }),
                     None => {
                         let shared = Arc::clone(self.channel.shared());
-                        self.phase =
-                            Phase::Acquiring(Box::pin(shared.acquire(self.wait_for_ready)));
+                        self.phase = Phase::Acquiring(Box::pin(shared.acquire(self.patience())));
                     }
                 },
                 Phase::Acquiring(acquire) => match acquire.as_mut().poll(cx) {
@@ -135,6 +138,15 @@ impl Opening {
                     Poll::Pending => return self.poll_alarm(cx),
                 },
             }
+        }
+    }
+
+    /// A call that is begun once more has lost a connection that may be back with the next attempt.
+    const fn patience(&self) -> Patience {
+        match (self.wait_for_ready, &self.backoff) {
+            (true, _) => Patience::Attempts,
+            (false, Some(_)) => Patience::OneAttempt,
+            (false, None) => Patience::None,
         }
     }
 

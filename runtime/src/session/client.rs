@@ -169,11 +169,11 @@ impl ClientSession {
         ticket: &mut Ticket,
         cx: &Context<'_>,
     ) -> Poll<Result<(), Fault>> {
-        if let Some(fault) = &self.closed {
-            return Poll::Ready(Err(fault.clone()));
-        }
         if self.server.is_some() {
             return Poll::Ready(Ok(()));
+        }
+        if let Some(fault) = &self.closed {
+            return Poll::Ready(Err(fault.clone()));
         }
         self.waiting.wait(ticket, cx);
         Poll::Pending
