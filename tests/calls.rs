@@ -490,6 +490,24 @@ async fn drain_answers_what_is_in_flight_and_the_channel_comes_back() {
 }
 
 #[tokio::test]
+async fn a_drain_ends_when_work_that_outlived_its_call_does() {
+    let folder = folder();
+    let mut config = config(folder.path());
+    config.limits.drain_timeout_ms = 600_000;
+    let server = Running::start(config).await;
+    let client = server.client().await;
+    let blocking = SleepRequest {
+        millis: 300,
+        blocking: true,
+    };
+    let call = client.sleep(blocking).timeout(Duration::from_millis(20));
+    within(call)
+        .await
+        .expect_err("it is over before the work is");
+    assert_eq!(server.stop().await, DrainReport::default());
+}
+
+#[tokio::test]
 async fn a_stuck_handler_does_not_hold_up_shutdown() {
     let folder = folder();
     let mut config = config(folder.path());

@@ -515,3 +515,21 @@ fn a_different_schema_is_refused_before_a_handler_sees_the_call() {
         Poll::Ready(Err(OpenError::SchemaMismatch(_)))
     ));
 }
+
+#[test]
+fn a_client_that_takes_no_hello_is_refused() {
+    let mut world = World::new();
+    let small = SessionConfig {
+        max_frame_bytes: 20,
+        ..config()
+    };
+    world.client = ClientSession::new(small, SchemaPolicy::Require, &[&SERVICE], world.now);
+    world.flush();
+    let hello = world.up.frames(usize::MAX).remove(0);
+    let fault = world
+        .server
+        .handle_frame(world.now, hello)
+        .expect_err("refused");
+    assert!(matches!(fault, Fault::Limit(_)), "{fault}");
+    assert!(fault.to_string().contains("HELLO"), "{fault}");
+}

@@ -74,6 +74,12 @@ pub(crate) fn check_rust(file: &File, parsed: &Parsed, found: &mut Vec<Finding>)
         let text = "open the file with `//!`: what it owns, and **Invariant**: what it never does";
         find(1, "header", text.to_owned());
     }
+    for (index, line) in file.text.lines().enumerate() {
+        if line.trim_start().starts_with("//") && line.contains("```ignore") {
+            let text = "an example that is not compiled goes stale: use `no_run`, or hidden lines";
+            find(index + 1, "ignore", text.to_owned());
+        }
+    }
     let lines = file.text.lines().count() - parsed.test_lines;
     if lines > MAX_FILE_LINES && !file.is_test() {
         let text =

@@ -105,11 +105,8 @@ async fn what_may_have_run_is_not_sent_again() {
         .expect_err("it is lost");
     assert!(error.was_maybe_run(), "{error}");
     assert!(!error.is_retryable(), "{error}");
-    client
-        .echo(EchoRequest::default())
-        .wait_for_ready(true)
-        .await
-        .expect("answered");
+    let echo = client.echo(EchoRequest::default()).wait_for_ready(true);
+    echo.await.expect("answered");
     assert_eq!(server.all(), [COUNT, ECHO]);
 }
 

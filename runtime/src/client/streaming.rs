@@ -265,12 +265,12 @@ impl<Req: Message, Rep: Message + Default> BidiStream<Req, Rep> {
     ///
     /// # Errors
     /// As [`ClientStream::send`]; [`message`](Self::message) tells how the call ended.
-    pub async fn send(&self, request: Req) -> Result<(), CallError> {
+    pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
         send(&self.responses.active, &request).await
     }
 
     /// Ends the requests; responses may still come.
-    pub fn half_close(&self) {
+    pub fn half_close(&mut self) {
         half_close(&self.responses.active);
     }
 

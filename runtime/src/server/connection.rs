@@ -62,7 +62,9 @@ impl Connection {
             let mut session = self.session.lock();
             let result = work(&mut session);
             session.take_effects(&mut effects.wakers, &mut effects.aborts);
-            (result, session.wants_write() || session.fault().is_some())
+            // The driver also has to see that nothing is left to wait for.
+            let over = session.fault().is_some() || session.is_drained();
+            (result, over || session.wants_write())
         };
         effects.run();
         if writes {

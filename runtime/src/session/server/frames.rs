@@ -84,11 +84,16 @@ impl<A> ServerSession<A> {
         self.outbox
             .set_max_frame_bytes(hello.max_frame_bytes as usize);
         let answer = self.answer(&hello);
-        self.outbox.push_control(&Head {
+        let head = Head {
             kind: Kind::Hello,
             hello: Some(&answer),
             ..Head::default()
-        });
+        };
+        self.outbox.push::<Encoded>(&head, None).map_err(|over| {
+            Fault::Limit(format!(
+                "this side's HELLO does not fit the peer's frames: {over}"
+            ))
+        })?;
         self.client = Some(hello);
         self.vitals.handshake_done();
         Ok(())
