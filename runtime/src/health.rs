@@ -83,18 +83,23 @@ impl HealthReporter {
         }
     }
 
-    /// Reports how a component is, and why, for people. Those who watch hear of it.
+    /// Reports how a component is, and why, for people. Those who watch hear of it if it is news.
     pub fn set(&self, component: &str, status: ComponentStatus, message: impl Into<String>) {
         let message = message.into();
         self.update(component, |known| {
+            let news = known.status != status || known.message != message;
             known.status = status;
             known.message = message;
+            news
         });
     }
 
     /// Counts an error of a component; its status stays as it is.
     pub fn record_error(&self, component: &str) {
-        self.update(component, |known| known.errors += 1);
+        self.update(component, |known| {
+            known.errors += 1;
+            true
+        });
     }
 
     /// Forgets a component.
@@ -103,8 +108,10 @@ impl HealthReporter {
             .send_if_modified(|board| board.remove(component).is_some());
     }
 
-    fn update(&self, component: &str, update: impl FnOnce(&mut Component)) {
-        self.board.send_modify(|board| {
+    /// Updates a component, new ones too; `update` says whether those who watch hear of it.
+    fn update(&self, component: &str, update: impl FnOnce(&mut Component) -> bool) {
+        self.board.send_if_modified(|board| {
+            let is_new = !board.contains_key(component);
             let known = board
                 .entry(component.to_owned())
                 .or_insert_with(|| Component {
@@ -114,8 +121,9 @@ impl HealthReporter {
                     last_check: SystemTime::now(),
                     errors: 0,
                 });
-            update(known);
+            let news = update(known);
             known.last_check = SystemTime::now();
+            is_new || news
         });
     }
 }
@@ -231,5 +239,40 @@ impl Stream for Changes {
             status: status.into(),
             components,
         })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_news_wakes_those_who_watch() {
+        let reporter = HealthReporter::new();
+        let mut seen = reporter.board.subscribe();
+        let mut is_news = || {
+            let changed = seen.has_changed().unwrap();
+            seen.borrow_and_update();
+            changed
+        };
+        reporter.set("disk", ComponentStatus::Healthy, "");
+        assert!(is_news(), "a new component");
+        reporter.set("disk", ComponentStatus::Healthy, "");
+        assert!(!is_news(), "the same again");
+        reporter.set("disk", ComponentStatus::Degraded, "slow");
+        assert!(is_news());
+        reporter.record_error("disk");
+        assert!(is_news());
+    }
+
+    #[test]
+    fn the_worst_component_decides() {
+        let reporter = HealthReporter::new();
+        let status = || report(&reporter.board.borrow(), "").unwrap().0;
+        assert_eq!(status(), HealthStatus::Healthy);
+        reporter.set("a", ComponentStatus::Degraded, "");
+        reporter.set("b", ComponentStatus::Healthy, "");
+        assert_eq!(status(), HealthStatus::Degraded);
+        assert!(report(&reporter.board.borrow(), "c").is_err());
     }
 }
