@@ -2,10 +2,7 @@
 //!
 //! **Invariant**: what is silent is told apart from what is slow by waiting for the server's word.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     conformance_server::{ConformanceServer, LIMIT},
@@ -173,7 +170,7 @@ fn dribble(mut peer: Peer, frame: &[u8]) {
     let mut bytes = frame.iter();
     while peer.is_silent_for(Duration::from_millis(10)) {
         assert!(start.elapsed() < LIMIT, "the server waits for ever");
-        peer.send_bytes(&[*bytes.next().expect("more than fits into the time")]);
+        peer.offer(&[*bytes.next().expect("more than fits into the time")]);
     }
     peer.assert_goaway(DEADLINE_EXCEEDED);
 }
@@ -192,7 +189,7 @@ fn a_full_server_says_so() {
     let start = Instant::now();
     loop {
         let mut peer = Peer::connect(&server.endpoint());
-        peer.send_bytes(&frame(&Hello::default().envelope().0));
+        peer.offer(&frame(&Hello::default().envelope().0));
         if peer.receive().kind() == HELLO {
             return peer.assert_echo(1);
         }
@@ -249,9 +246,7 @@ fn a_peer_that_takes_nothing_is_dropped() {
     // The answers are more than the sockets between hold, and the peer reads none of them. It may be
     // dropped before all calls are written.
     for call in 1..=4 {
-        let _ = peer
-            .stream
-            .write_all(&frame(&echo(call, &vec![0; 1 << 20]).0));
+        peer.offer(&frame(&echo(call, &vec![0; 1 << 20]).0));
     }
     let start = Instant::now();
     let mut call = 1;

@@ -319,6 +319,13 @@ impl Peer {
         self.stream.write_all(bytes).expect("written");
     }
 
+    /// Sends what the server may not take any more, because it has closed.
+    pub(crate) fn offer(&mut self, bytes: &[u8]) {
+        if let Err(error) = self.stream.write_all(bytes) {
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        }
+    }
+
     /// All of them in one write.
     pub(crate) fn send_all(&mut self, envelopes: &[Message]) {
         let frames: Vec<Vec<u8>> = envelopes.iter().map(|e| frame(&e.0)).collect();
