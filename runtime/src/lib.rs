@@ -74,7 +74,7 @@ pub use self::{
 
 /// Includes the code that `build.rs` generated for a package.
 ///
-/// ```ignore
+/// ```text
 /// daemoneye_ipc::include_schema!("inventory.v1");
 /// ```
 #[macro_export]
