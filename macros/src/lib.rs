@@ -11,7 +11,7 @@ use proc_macro::TokenStream;
 /// Checks a handler trait against a service of a `.proto` file, at compile time, and emits the
 /// service's server adapter, client and descriptor beside it.
 ///
-/// ```ignore
+/// ```text
 /// #[ipc_service(
 ///     schema = "schemas/inventory/v1/inventory.proto",   // relative to the crate
 ///     service = "inventory.v1.Inventory",
