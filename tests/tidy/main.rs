@@ -39,8 +39,6 @@ type Exemption = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
 const EXEMPTIONS: &[Exemption] = &[
-    ("ignore", "runtime/src/lib.rs", "not compiled", "needs what a build.rs generates; the quickstart test runs it"),
-    ("ignore", "macros/src/lib.rs", "not compiled", "needs the runtime, which this crate never depends on; tests/attribute runs it"),
     ("machine-path", "examples/daemoneye-agent/src/rules.rs", "ho", "a path that a rule is tested with"),
 ];
 
