@@ -94,6 +94,12 @@ fn a_hello_that_nothing_can_be_built_on_is_refused() {
         .envelope(),
         INVALID_ARGUMENT,
     );
+    let tiny = Hello {
+        max_frame_bytes: 80,
+        ..usual
+    };
+    let reason = refused(tiny.envelope(), RESOURCE_EXHAUSTED);
+    assert!(reason.contains("HELLO"), "{reason}");
     refused(envelope(HELLO), INVALID_ARGUMENT);
     let large = usual.fields().block(99, &[0; 16 << 10]);
     refused(envelope(HELLO).block(10, &large.0), INVALID_ARGUMENT);
