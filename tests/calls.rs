@@ -252,7 +252,7 @@ async fn streams_flow_in_each_direction() {
             line
         );
     }
-    chat.half_close();
+    chat.half_close().await;
     assert_eq!(within(chat.message()).await.expect("no error"), None);
     assert_eq!(server.stop().await, DrainReport::default());
 }

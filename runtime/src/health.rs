@@ -190,11 +190,12 @@ impl Health for HealthService {
 
     async fn watch(
         &self,
-        _: &CallContext,
+        ctx: &CallContext,
         request: WatchRequest,
     ) -> Result<impl Stream<Item = Result<WatchResponse, Status>> + Send, Status> {
         report(&self.reporter.board.borrow(), &request.component)?;
         Ok(Changes {
+            draining: Box::pin(ctx.draining()),
             wait: wait(self.reporter.board.subscribe(), true),
             only: request.component,
         })
@@ -220,8 +221,9 @@ fn wait(mut board: watch::Receiver<Board>, at_once: bool) -> Wait {
 }
 
 /// The state at once, and again after each change. Changes that come faster than they are taken
-/// are seen as one.
+/// are seen as one. Ends when the server drains.
 struct Changes {
+    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
     wait: Wait,
     only: String,
 }
@@ -230,6 +232,9 @@ impl Stream for Changes {
     type Item = Result<WatchResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.draining.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
         let Some(mut board) = ready!(self.wait.as_mut().poll(cx)) else {
             return Poll::Ready(None);
         };

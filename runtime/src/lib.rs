@@ -49,6 +49,7 @@ pub mod schema;
 pub mod server;
 pub mod session;
 pub mod status;
+pub mod testing;
 pub mod transport;
 pub mod wire;
 
@@ -62,11 +63,13 @@ pub use prost;
 pub use prost_types;
 
 pub use self::{
-    client::{Channel, ChannelState, ChannelStats, Streaming},
+    client::{Channel, ChannelBuilder, ChannelState, ChannelStats, Streaming},
     config::IpcConfig,
     error::{CallError, IpcError},
     metadata::Metadata,
-    server::{CallContext, DrainReport, Inbound, Server, ServerBuilder, shutdown_signal},
+    server::{
+        CallContext, Cancellation, DrainReport, Inbound, Server, ServerBuilder, shutdown_signal,
+    },
     session::SchemaPolicy,
     status::{Code, Status, StatusExt},
     transport::{Peer, PeerPolicy},

@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["transport"],
     &["driver"],
     &["client", "server", "health", "reflection"],
+    &["testing"],
 ];
 
 /// The runtime's vocabulary: named by all floors, and naming none above the session, whose faults

@@ -161,7 +161,10 @@ fn schema_check(theirs: &ServiceOffer) -> Check {
 /// The server's own word on itself and its components.
 async fn health_checks(examination: &Examination<'_>) -> Vec<Check> {
     let start = Instant::now();
-    let channel = match Channel::with_policy(examination.config().clone(), SchemaPolicy::Ignore) {
+    let channel = match Channel::builder(examination.config().clone())
+        .schema_policy(SchemaPolicy::Ignore)
+        .lazy()
+    {
         Ok(channel) => channel,
         Err(error) => {
             let why = explain::explain(&error, examination.scene());

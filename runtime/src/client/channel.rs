@@ -17,7 +17,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::{
+    builder::{ChannelBuilder, Dial},
     connection::Connection,
+    interceptor::DynInterceptor,
     keeper::{self, Breaker},
 };
 use crate::{
@@ -25,6 +27,7 @@ use crate::{
     descriptor::ServiceDescriptor,
     error::{CallError, IpcError},
     session::{SchemaPolicy, SessionConfig},
+    transport::Peer,
     wire::Hello,
 };
 
@@ -61,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) session: SessionConfig,
     pub(crate) policy: SchemaPolicy,
     pub(crate) endpoint: Arc<str>,
+    pub(crate) dial: Dial,
+    interceptors: Arc<[Arc<dyn DynInterceptor>]>,
     services: Mutex<Vec<&'static ServiceDescriptor>>,
     current: Mutex<Option<Arc<Connection>>>,
     pub(crate) progress: watch::Sender<Progress>,
@@ -133,40 +138,48 @@ pub struct ChannelStats {
 }
 
 impl Channel {
-    /// Connects and waits for the server's HELLO. One attempt is made.
+    /// Begins a channel with `config`.
+    #[must_use]
+    pub const fn builder(config: IpcConfig) -> ChannelBuilder {
+        ChannelBuilder::new(config)
+    }
+
+    /// Connects and waits for the server's HELLO: [`ChannelBuilder::connect`].
     ///
     /// # Errors
     /// [`IpcError::Config`] for a wrong setting, else why the attempt failed.
     pub async fn connect(config: IpcConfig) -> Result<Self, IpcError> {
-        let channel = Self::lazy(config)?;
-        channel.0.0.acquire_ready().await?;
-        Ok(channel)
+        Self::builder(config).connect().await
     }
 
-    /// A channel that connects when the first call needs it. Calls leave right behind the handshake,
-    /// without a round trip in between.
+    /// A channel that connects when the first call needs it: [`ChannelBuilder::lazy`].
     ///
     /// # Errors
     /// [`IpcError::Config`] for a wrong setting.
     pub fn lazy(config: IpcConfig) -> Result<Self, IpcError> {
-        Self::with_policy(config, SchemaPolicy::default())
+        Self::builder(config).lazy()
     }
 
-    /// As [`Channel::lazy`], with a policy on services whose schema differs from the server's.
-    ///
-    /// # Errors
-    /// [`IpcError::Config`] for a wrong setting.
-    pub fn with_policy(config: IpcConfig, policy: SchemaPolicy) -> Result<Self, IpcError> {
+    pub(super) fn from_builder(builder: ChannelBuilder) -> Result<Self, IpcError> {
+        let ChannelBuilder {
+            config,
+            policy,
+            interceptors,
+            services,
+            dial,
+        } = builder;
         config.validate()?;
         let idle = Progress {
             state: ChannelState::Idle,
             failures: 0,
         };
-        Ok(Self(Arc::new(Owner(Arc::new(Shared {
+        let shared = Shared {
             session: SessionConfig::from(&config),
             policy,
             endpoint: config.endpoint_path.to_string_lossy().into(),
-            services: Mutex::default(),
+            dial,
+            interceptors: interceptors.into(),
+            services: Mutex::new(services),
             current: Mutex::default(),
             progress: watch::Sender::new(idle),
             last_failure: Mutex::default(),
@@ -175,7 +188,8 @@ impl Channel {
             keeper_runs: Mutex::new(false),
             counters: Counters::default(),
             config,
-        })))))
+        };
+        Ok(Self(Arc::new(Owner(Arc::new(shared)))))
     }
 
     /// Path of the endpoint.
@@ -221,6 +235,13 @@ impl Channel {
         current.session.lock().server_hello().cloned()
     }
 
+    /// The server's process, as the kernel knows it; `None` while there is no connection.
+    #[must_use]
+    pub fn peer(&self) -> Option<Peer> {
+        let current = self.0.0.current.lock().clone()?;
+        Some(current.link.peer().clone())
+    }
+
     /// Measures a round trip to the server's connection, without any handler. Connects if need be.
     ///
     /// # Errors
@@ -252,6 +273,14 @@ impl Channel {
         if !services.iter().any(|known| known.name == service.name) {
             services.push(service);
         }
+    }
+
+    pub(super) fn interceptors(&self) -> &Arc<[Arc<dyn DynInterceptor>]> {
+        &self.0.0.interceptors
+    }
+
+    pub(super) fn is_intercepted(&self) -> bool {
+        !self.interceptors().is_empty()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    builder::Dial,
     channel::{ChannelState, Shared},
     connection::Connection,
     driver::Driver,
@@ -17,7 +18,7 @@ use crate::{
     config::{CircuitBreakerConfig, ReconnectConfig},
     driver::now,
     error::IpcError,
-    transport,
+    transport::{self, Link},
 };
 
 /// Keeps `shared` connected until it is closed, or nobody wants a connection that cannot be had.
@@ -59,9 +60,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
 
 /// One attempt, up to and including the handshake. Calls may use the connection before that.
 async fn attempt(shared: &Arc<Shared>) -> Result<Arc<Connection>, IpcError> {
-    let timeout = Duration::from_millis(shared.config.reconnect.connect_timeout_ms);
-    let link = transport::connect(&shared.config.endpoint_path, timeout).await?;
-    transport::check_server(&shared.config.endpoint_path, link.peer())?;
+    let link = dial(shared).await?;
     let conn = Arc::new(Connection::new(
         link,
         Arc::clone(&shared.endpoint),
@@ -81,6 +80,19 @@ async fn attempt(shared: &Arc<Shared>) -> Result<Arc<Connection>, IpcError> {
     match conn.handshake().await {
         Ok(_) => Ok(conn),
         Err(fault) => Err(conn.error(&fault)),
+    }
+}
+
+/// A connection to a server that is trusted.
+async fn dial(shared: &Shared) -> Result<Link, IpcError> {
+    match &shared.dial {
+        Dial::Within(dial) => dial(),
+        Dial::Endpoint => {
+            let timeout = Duration::from_millis(shared.config.reconnect.connect_timeout_ms);
+            let link = transport::connect(&shared.config.endpoint_path, timeout).await?;
+            transport::check_server(&shared.config.endpoint_path, link.peer())?;
+            Ok(link)
+        }
     }
 }
 

@@ -2,23 +2,28 @@
 //!
 //! **Invariant**: calls are futures that own what they need; dropping one cancels it and nothing else.
 
+mod builder;
 mod channel;
 mod connection;
 mod driver;
+mod flight;
+mod interceptor;
 mod keeper;
 mod open;
+mod requests;
 mod streaming;
 mod stub;
 mod unary;
 
+pub(crate) use self::builder::Dial;
 pub use self::{
+    builder::ChannelBuilder,
     channel::{Channel, ChannelState, ChannelStats},
-    streaming::{
-        BidiStream, BidiStreamingCall, ClientStream, ClientStreamingCall, ServerStreamingCall,
-        Streaming,
-    },
+    interceptor::{ClientInterceptor, ClientNext, OutgoingCall, Reply},
+    requests::{BidiSender, BidiStream, BidiStreamingCall, ClientStream, ClientStreamingCall},
+    streaming::{ServerStreamingCall, Streaming},
     stub::Stub,
-    unary::UnaryCall,
+    unary::{UnaryCall, WithTrailers},
 };
 
 /// The options that every kind of call has.
@@ -28,7 +33,15 @@ macro_rules! call_options {
             /// Ends the call with [`IpcError::Timeout`](crate::IpcError::Timeout) unless it is over by
             /// then. The server is told, and stops its handler too.
             pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
-                self.opening.set_timeout(timeout);
+                self.spec_mut().timeout = Some(timeout);
+                self
+            }
+
+            /// Ends the call with the call that a handler answers at the latest: its deadline holds
+            /// for this one too.
+            pub fn inherit(mut self, context: &crate::CallContext) -> Self {
+                let spec = self.spec_mut();
+                spec.deadline = spec.deadline.into_iter().chain(context.deadline()).min();
                 self
             }
 
@@ -38,14 +51,14 @@ macro_rules! call_options {
                 key: impl Into<String>,
                 value: impl Into<bytes::Bytes>,
             ) -> Self {
-                self.opening.metadata.insert(key, value);
+                self.spec_mut().metadata.insert(key, value);
                 self
             }
 
             /// Whether to wait, within the deadline and `reconnect.max_attempts`, for a server that
             /// cannot be reached now. By default such a call fails at once.
-            pub const fn wait_for_ready(mut self, wait: bool) -> Self {
-                self.opening.wait_for_ready = wait;
+            pub fn wait_for_ready(mut self, wait: bool) -> Self {
+                self.spec_mut().wait_for_ready = wait;
                 self
             }
         }
@@ -53,7 +66,7 @@ macro_rules! call_options {
         impl<$req, $rep> std::fmt::Debug for $call<$req, $rep> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($call))
-                    .field("metadata", &self.opening.metadata)
+                    .field("spec", &self.spec())
                     .finish_non_exhaustive()
             }
         }

@@ -4,6 +4,7 @@
 //! **Invariant**: a call whose fate is unknown is never sent again, unless the schema allows it.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
@@ -11,11 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
 use super::{
     channel::{Channel, Patience},
     connection::Connection,
+    interceptor::Reply,
     keeper::Backoff,
 };
 use crate::{
@@ -24,23 +24,55 @@ use crate::{
     error::{CallError, IpcError},
     metadata::Metadata,
     session::{CallId, Fault, OpenCall, OpenError, Outcome, Ticket},
-    status::{Code, Status},
+    status::Code,
     wire::Payload,
 };
 
 type Acquire = Pin<Box<dyn Future<Output = Result<Arc<Connection>, IpcError>> + Send>>;
 
-/// A call on its way to a connection.
-pub(crate) struct Opening {
-    channel: Channel,
-    service: &'static ServiceDescriptor,
-    method: &'static MethodDescriptor,
-    timeout: Option<Duration>,
+/// What is called, and how.
+#[derive(Clone)]
+pub(crate) struct Spec {
+    pub(crate) channel: Channel,
+    pub(crate) service: &'static ServiceDescriptor,
+    pub(crate) method: &'static MethodDescriptor,
+    /// Time for the call, from its first poll.
+    pub(crate) timeout: Option<Duration>,
+    /// When the call has to be over, whatever `timeout` says.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) metadata: Metadata,
     pub(crate) wait_for_ready: bool,
-    begun: bool,
-    /// Set when the call is begun.
-    deadline: Option<Instant>,
+}
+
+impl Spec {
+    /// The call begins: fixes its deadline and counts it.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        let timeout = self.timeout.take();
+        let end = timeout.and_then(|timeout| now.checked_add(timeout));
+        self.deadline = end.into_iter().chain(self.deadline).min();
+        let counters = &self.channel.shared().counters;
+        counters.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
+        let endpoint = Arc::clone(&self.channel.shared().endpoint);
+        CallError::new(kind, endpoint, self.method.path, maybe_run)
+    }
+}
+
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spec")
+            .field("method", &self.method.path)
+            .field("endpoint", &self.channel.endpoint())
+            .field("metadata", &self.metadata)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A call on its way to a connection.
+pub(crate) struct Opening {
+    pub(crate) spec: Spec,
     phase: Phase,
     /// Rings at the deadline while there is no session to watch it.
     alarm: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -70,31 +102,16 @@ impl Drop for Queued {
 }
 
 impl Opening {
-    pub(crate) fn new(
-        channel: Channel,
-        service: &'static ServiceDescriptor,
-        method: &'static MethodDescriptor,
-        timeout: Option<Duration>,
-    ) -> Self {
-        let retries_left = channel.shared().config.reconnect.max_attempts;
+    /// A call that begins.
+    pub(crate) fn new(spec: Spec) -> Self {
+        let retries_left = spec.channel.shared().config.reconnect.max_attempts;
         Self {
-            channel,
-            service,
-            method,
-            timeout,
-            metadata: Metadata::new(),
-            wait_for_ready: false,
-            begun: false,
-            deadline: None,
+            spec,
             phase: Phase::Start,
             alarm: None,
             retries_left,
             backoff: None,
         }
-    }
-
-    pub(crate) const fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = Some(timeout);
     }
 
     /// Opens the call. Ready with the call in flight, or with why it could not be opened.
@@ -104,20 +121,12 @@ impl Opening {
         payload: Option<&P>,
     ) -> Poll<Result<Active, CallError>> {
         let now = now();
-        if !std::mem::replace(&mut self.begun, true) {
-            self.deadline = self.timeout.and_then(|timeout| now.checked_add(timeout));
-            self.channel
-                .shared()
-                .counters
-                .calls
-                .fetch_add(1, Ordering::Relaxed);
-        }
         loop {
             match &mut self.phase {
-                Phase::Start => match self.channel.shared().usable() {
+                Phase::Start => match self.spec.channel.shared().usable() {
                     Some(conn) => self.phase = Phase::Queued(Queued { conn, ticket: None }),
                     None => {
-                        let shared = Arc::clone(self.channel.shared());
+                        let shared = Arc::clone(self.spec.channel.shared());
                         self.phase = Phase::Acquiring(Box::pin(shared.acquire(self.patience())));
                     }
                 },
@@ -143,7 +152,7 @@ impl Opening {
 
     /// A call that is begun once more has lost a connection that may be back with the next attempt.
     const fn patience(&self) -> Patience {
-        match (self.wait_for_ready, &self.backoff) {
+        match (self.spec.wait_for_ready, &self.backoff) {
             (true, _) => Patience::Attempts,
             (false, Some(_)) => Patience::OneAttempt,
             (false, None) => Patience::None,
@@ -161,10 +170,10 @@ impl Opening {
             return Poll::Ready(None);
         };
         let open = OpenCall {
-            service: self.service,
-            method: self.method,
-            deadline: self.deadline,
-            metadata: &self.metadata,
+            service: self.spec.service,
+            method: self.spec.method,
+            deadline: self.spec.deadline,
+            metadata: &self.spec.metadata,
         };
         let ticket = &mut queued.ticket;
         let opened = queued
@@ -177,7 +186,7 @@ impl Opening {
                 return Poll::Ready(Some(Ok(Active {
                     conn,
                     id,
-                    method: self.method,
+                    method: self.spec.method,
                     ended: false,
                 })));
             }
@@ -197,7 +206,7 @@ impl Opening {
 
     /// While no session watches the deadline, this does.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Result<Active, CallError>> {
-        let Some(deadline) = self.deadline else {
+        let Some(deadline) = self.spec.deadline else {
             return Poll::Pending;
         };
         let alarm = self
@@ -213,7 +222,7 @@ impl Opening {
             return false;
         };
         self.retries_left = left;
-        let shared = self.channel.shared();
+        let shared = self.spec.channel.shared();
         let backoff = self
             .backoff
             .get_or_insert_with(|| Backoff::new(&shared.config.reconnect));
@@ -233,16 +242,15 @@ impl Opening {
             }
             Outcome::Lost { fault, maybe_run } => {
                 !matches!(fault, Fault::Shutdown)
-                    && (!maybe_run || self.method.idempotency.allows_retry())
+                    && (!maybe_run || self.spec.method.idempotency.allows_retry())
             }
             _ => false,
         };
         safe && self.start_over()
     }
 
-    pub(crate) fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
-        let endpoint = Arc::clone(&self.channel.shared().endpoint);
-        CallError::new(kind, endpoint, self.method.path, maybe_run)
+    fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
+        self.spec.error(kind, maybe_run)
     }
 }
 
@@ -261,11 +269,19 @@ impl Active {
         Poll::Ready(outcome)
     }
 
-    /// The response of a call that succeeded, or the error of one that did not.
-    pub(crate) fn result(&self, outcome: Outcome) -> Result<(Option<Bytes>, Metadata), CallError> {
+    pub(crate) const fn method(&self) -> &'static MethodDescriptor {
+        self.method
+    }
+
+    /// The reply of a call that succeeded, or the error of one that did not.
+    pub(crate) fn reply(&self, outcome: Outcome) -> Result<Reply, CallError> {
         let (kind, maybe_run) = match outcome {
             Outcome::Success { payload, trailers } => {
-                return Ok((payload, Metadata::from_entries(trailers)));
+                return Ok(Reply {
+                    payload,
+                    trailers: Metadata::from_entries(trailers),
+                    messages: 1,
+                });
             }
             Outcome::Failure { status, unrun } => (IpcError::Status(status), !unrun),
             Outcome::DeadlineExceeded { maybe_run } => (IpcError::Timeout, maybe_run),
@@ -274,17 +290,9 @@ impl Active {
         Err(self.error(kind, maybe_run))
     }
 
-    pub(crate) fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
-        CallError::new(
-            kind,
-            Arc::clone(&self.conn.endpoint),
-            self.method.path,
-            maybe_run,
-        )
-    }
-
-    pub(crate) fn status(&self, status: Status) -> CallError {
-        self.error(IpcError::Status(status), true)
+    fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
+        let endpoint = Arc::clone(&self.conn.endpoint);
+        CallError::new(kind, endpoint, self.method.path, maybe_run)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Calls with a stream in one direction or both.
+//! Server-streaming calls, and streams of responses.
 //!
 //! **Invariant**: the server may send more only as the application takes what came; dropping a stream
 //! cancels its call.
@@ -8,6 +8,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     marker::PhantomData,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -18,32 +19,43 @@ use prost::Message;
 
 use super::{
     call_options,
-    open::{Active, Opening},
+    flight::{Flight, Place},
+    interceptor::Reply,
+    open::Spec,
     unary::decode,
 };
 use crate::{
     error::{CallError, IpcError},
     metadata::Metadata,
-    session::{Outcome, cost},
-    status::Status,
+    session::cost,
     wire::Encoded,
 };
 
 /// A server-streaming call: resolves to the [`Streaming`] responses once the request is queued.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ServerStreamingCall<Req, Rep> {
-    opening: Opening,
+    spec: Spec,
     request: Req,
+    flight: Option<Flight>,
     response: PhantomData<fn() -> Rep>,
 }
 
 impl<Req, Rep> ServerStreamingCall<Req, Rep> {
-    pub(crate) const fn new(opening: Opening, request: Req) -> Self {
+    pub(crate) const fn new(spec: Spec, request: Req) -> Self {
         Self {
-            opening,
+            spec,
             request,
+            flight: None,
             response: PhantomData,
         }
+    }
+
+    const fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    const fn spec_mut(&mut self) -> &mut Spec {
+        &mut self.spec
     }
 }
 
@@ -56,69 +68,28 @@ impl<Req: Message, Rep: Message + Default> Future for ServerStreamingCall<Req, R
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let active = ready!(this.opening.poll_open(cx, Some(&this.request)))?;
-        Poll::Ready(Ok(Streaming::new(active)))
+        let begin = || {
+            let request = Encoded(this.request.encode_to_vec().into());
+            Flight::new(&this.spec, Some(request))
+        };
+        let departed = ready!(poll_departure(&mut this.flight, begin, cx));
+        Poll::Ready(departed.map(Streaming::new))
     }
 }
 
-/// A client-streaming call: resolves to the [`ClientStream`] to send requests on.
-#[must_use = "a call does nothing until it is awaited"]
-pub struct ClientStreamingCall<Req, Rep> {
-    opening: Opening,
-    types: PhantomData<fn(Req) -> Rep>,
-}
-
-impl<Req, Rep> ClientStreamingCall<Req, Rep> {
-    pub(crate) const fn new(opening: Opening) -> Self {
-        Self {
-            opening,
-            types: PhantomData,
+/// Ready when the call, begun by the first poll, is in flight.
+pub(super) fn poll_departure(
+    slot: &mut Option<Flight>,
+    begin: impl FnOnce() -> Flight,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Flight, CallError>> {
+    let mut flight = slot.take().unwrap_or_else(begin);
+    match flight.poll_departure(cx) {
+        Poll::Ready(departed) => Poll::Ready(departed.map(|()| flight)),
+        Poll::Pending => {
+            *slot = Some(flight);
+            Poll::Pending
         }
-    }
-}
-
-call_options!(ClientStreamingCall<Req, Rep>);
-
-impl<Req: Message, Rep: Message + Default> Future for ClientStreamingCall<Req, Rep> {
-    type Output = Result<ClientStream<Req, Rep>, CallError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let active = ready!(self.opening.poll_open::<Encoded>(cx, None))?;
-        Poll::Ready(Ok(ClientStream {
-            active,
-            outcome: None,
-            types: PhantomData,
-        }))
-    }
-}
-
-/// A bidirectional call: resolves to the [`BidiStream`].
-#[must_use = "a call does nothing until it is awaited"]
-pub struct BidiStreamingCall<Req, Rep> {
-    opening: Opening,
-    types: PhantomData<fn(Req) -> Rep>,
-}
-
-impl<Req, Rep> BidiStreamingCall<Req, Rep> {
-    pub(crate) const fn new(opening: Opening) -> Self {
-        Self {
-            opening,
-            types: PhantomData,
-        }
-    }
-}
-
-call_options!(BidiStreamingCall<Req, Rep>);
-
-impl<Req: Message, Rep: Message + Default> Future for BidiStreamingCall<Req, Rep> {
-    type Output = Result<BidiStream<Req, Rep>, CallError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let active = ready!(self.opening.poll_open::<Encoded>(cx, None))?;
-        Poll::Ready(Ok(BidiStream {
-            responses: Streaming::new(active),
-            requests: PhantomData,
-        }))
     }
 }
 
@@ -126,23 +97,31 @@ impl<Req: Message, Rep: Message + Default> Future for BidiStreamingCall<Req, Rep
 ///
 /// Ends with `None` after the last message, or with one error.
 pub struct Streaming<M> {
-    active: Active,
+    pub(super) flight: Flight,
     batch: VecDeque<Bytes>,
     /// Credit cost of the messages that were taken and not reported yet.
     consumed: i64,
+    messages: u64,
     ended: bool,
+    error: Option<CallError>,
     trailers: Metadata,
+    /// The one response of a call without a response stream.
+    response: Option<Bytes>,
     message: PhantomData<fn() -> M>,
 }
 
 impl<M: Message + Default> Streaming<M> {
-    const fn new(active: Active) -> Self {
+    /// The stream of a call that is in flight.
+    pub(super) const fn new(flight: Flight) -> Self {
         Self {
-            active,
+            flight,
             batch: VecDeque::new(),
             consumed: 0,
+            messages: 0,
             ended: false,
+            error: None,
             trailers: Metadata::new(),
+            response: None,
             message: PhantomData,
         }
     }
@@ -161,40 +140,106 @@ impl<M: Message + Default> Streaming<M> {
         &self.trailers
     }
 
-    fn poll_message(&mut self, cx: &Context<'_>) -> Poll<Option<Result<M, CallError>>> {
-        while self.batch.is_empty() {
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            let consumed = std::mem::take(&mut self.consumed);
-            let (active, batch) = (&self.active, &mut self.batch);
-            let poll = active
-                .conn
-                .with(|session| session.poll_messages(active.id, consumed, batch, cx));
-            if !ready!(poll) {
-                let outcome = ready!(self.active.poll_outcome(cx));
-                self.ended = true;
-                match self.active.result(outcome) {
-                    Ok((_, trailers)) => self.trailers = trailers,
-                    Err(error) => return Poll::Ready(Some(Err(error))),
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<M, CallError>>> {
+        ready!(self.poll_fill(cx));
+        let Some(payload) = self.batch.pop_front() else {
+            return Poll::Ready(self.error.take().map(Err));
+        };
+        self.consumed += cost(payload.len());
+        self.report();
+        let decoded = M::decode(payload).map_err(|error| {
+            self.batch.clear();
+            self.ended = true;
+            self.flight.abandon();
+            self.flight.spec.error(IpcError::Decode(error), true)
+        });
+        Poll::Ready(Some(decoded))
+    }
+
+    /// Ready when a message is there, or the stream is at its end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.batch.is_empty() && !self.ended {
+            let Some(Place { conn, id }) = self.flight.place() else {
+                match self.flight.poll_run(cx) {
+                    Poll::Ready(reply) => self.end(reply),
+                    Poll::Pending if self.flight.place().is_some() => {}
+                    Poll::Pending => return Poll::Pending,
                 }
+                continue;
+            };
+            let consumed = mem::take(&mut self.consumed);
+            let batch = &mut self.batch;
+            let more = conn.with(|session| session.poll_messages(*id, consumed, batch, cx));
+            let moved = match more {
+                Poll::Ready(true) => {
+                    self.flight.commit();
+                    self.messages += self.batch.len() as u64;
+                    continue;
+                }
+                Poll::Ready(false) => self.flight.poll_end(self.messages, cx),
+                Poll::Pending => self.flight.poll_interceptors(cx),
+            };
+            if let Some(reply) = ready!(moved) {
+                self.end(reply);
             }
         }
-        Poll::Ready(self.batch.pop_front().map(|payload| {
-            self.consumed += cost(payload.len());
-            self.report();
-            M::decode(payload).map_err(|error| self.active.error(IpcError::Decode(error), true))
-        }))
+        Poll::Ready(())
+    }
+
+    fn end(&mut self, reply: Result<Reply, CallError>) {
+        self.ended = true;
+        match reply {
+            Ok(reply) => {
+                self.response = reply.payload;
+                self.trailers = reply.trailers;
+            }
+            Err(error) => self.error = Some(error),
+        }
+    }
+
+    /// Waits for the outcome of a call without a response stream.
+    pub(super) async fn outcome(mut self) -> Result<(M, Metadata), CallError> {
+        poll_fn(|cx| self.poll_fill(cx)).await;
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => decode(&self.flight.spec, self.response, self.trailers),
+        }
+    }
+
+    /// Ready with where the call takes requests, or with `None` when it takes no more. A call that no
+    /// handler saw is begun again.
+    pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<Place>> {
+        loop {
+            let place = self.flight.place().cloned();
+            if let Some(place) = place.as_ref().filter(|place| place.is_open()) {
+                return Poll::Ready(Some(place.clone()));
+            }
+            let filled = self.poll_fill(cx);
+            match filled {
+                Poll::Ready(()) => return Poll::Ready(None),
+                Poll::Pending if self.flight.place() == place.as_ref() => return Poll::Pending,
+                Poll::Pending => {}
+            }
+        }
+    }
+
+    /// Ready when a request may be sent at `place`; with `false` when the call takes no more there.
+    pub(super) fn poll_room(&mut self, place: &Place, cx: &mut Context<'_>) -> Poll<bool> {
+        if let Poll::Ready(Some(reply)) = self.flight.poll_interceptors(cx) {
+            self.end(reply);
+            return Poll::Ready(false);
+        }
+        place.poll_room(cx)
     }
 
     /// Tells the session of what was consumed, when it may be enough for a grant.
     fn report(&mut self) {
-        let quarter = i64::from(self.active.conn.stream_credit / 4);
-        if self.consumed >= quarter && !self.batch.is_empty() {
-            let (id, consumed) = (self.active.id, std::mem::take(&mut self.consumed));
-            self.active
-                .conn
-                .with(|session| session.consume(id, consumed));
+        let Some(Place { conn, id }) = self.flight.place() else {
+            return;
+        };
+        if self.consumed >= i64::from(conn.stream_credit / 4) && !self.batch.is_empty() {
+            let consumed = mem::take(&mut self.consumed);
+            conn.with(|session| session.consume(*id, consumed));
         }
     }
 }
@@ -212,106 +257,8 @@ impl<M> Unpin for Streaming<M> {}
 impl<M> fmt::Debug for Streaming<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Streaming")
+            .field("method", &self.flight.spec.method.path)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
-}
-
-/// The requests of a client-streaming call. Dropping it cancels the call.
-pub struct ClientStream<Req, Rep> {
-    active: Active,
-    outcome: Option<Outcome>,
-    types: PhantomData<fn(Req) -> Rep>,
-}
-
-impl<Req: Message, Rep: Message + Default> ClientStream<Req, Rep> {
-    /// Sends a request, waiting until the server takes more.
-    ///
-    /// # Errors
-    /// TOO_LARGE if the message does not fit a frame, and the call goes on; otherwise the call is over,
-    /// and [`finish`](Self::finish) tells how it ended.
-    pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
-        send(&self.active, &request).await
-    }
-
-    /// Ends the requests and waits for the response.
-    ///
-    /// # Errors
-    /// Why the call failed.
-    pub async fn finish(mut self) -> Result<Rep, CallError> {
-        half_close(&self.active);
-        let outcome = match self.outcome.take() {
-            Some(outcome) => outcome,
-            None => poll_fn(|cx| self.active.poll_outcome(cx)).await,
-        };
-        decode(&self.active, outcome)
-    }
-}
-
-impl<Req, Rep> fmt::Debug for ClientStream<Req, Rep> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientStream").finish_non_exhaustive()
-    }
-}
-
-/// Both streams of a bidirectional call. Dropping it cancels the call.
-pub struct BidiStream<Req, Rep> {
-    responses: Streaming<Rep>,
-    requests: PhantomData<fn(Req)>,
-}
-
-impl<Req: Message, Rep: Message + Default> BidiStream<Req, Rep> {
-    /// Sends a request, waiting until the server takes more.
-    ///
-    /// # Errors
-    /// As [`ClientStream::send`]; [`message`](Self::message) tells how the call ended.
-    pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
-        send(&self.responses.active, &request).await
-    }
-
-    /// Ends the requests; responses may still come.
-    pub fn half_close(&mut self) {
-        half_close(&self.responses.active);
-    }
-
-    /// The next response, or `None` at the end.
-    ///
-    /// # Errors
-    /// Why the call failed.
-    pub async fn message(&mut self) -> Result<Option<Rep>, CallError> {
-        self.responses.message().await
-    }
-}
-
-impl<Req, Rep> fmt::Debug for BidiStream<Req, Rep> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BidiStream")
-            .field("responses", &self.responses)
-            .finish_non_exhaustive()
-    }
-}
-
-async fn send<Req: Message>(active: &Active, request: &Req) -> Result<(), CallError> {
-    if !poll_fn(|cx| active.conn.session.lock().poll_send(active.id, cx)).await {
-        return Err(active.status(Status::cancelled("the call takes no more requests")));
-    }
-    active
-        .conn
-        .with(|session| session.send(active.id, Some(request), false))
-        .map_err(|over| {
-            active.error(
-                IpcError::TooLarge {
-                    size: over.size,
-                    max_size: over.max_size,
-                },
-                true,
-            )
-        })
-}
-
-fn half_close(active: &Active) {
-    // A half-close is a few bytes and always fits.
-    let _ = active
-        .conn
-        .with(|session| session.send::<Encoded>(active.id, None, true));
 }

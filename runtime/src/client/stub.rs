@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::{
-    BidiStreamingCall, Channel, ClientStreamingCall, ServerStreamingCall, UnaryCall, open::Opening,
+    BidiStreamingCall, Channel, ClientStreamingCall, ServerStreamingCall, UnaryCall, open::Spec,
 };
-use crate::descriptor::ServiceDescriptor;
+use crate::{descriptor::ServiceDescriptor, metadata::Metadata};
 
 /// A channel and the service that is called on it.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Stub {
     /// As all four: if the service has no method with that index.
     pub fn unary<Req, Rep>(&self, method: usize, request: Req) -> UnaryCall<Req, Rep> {
         let timeout = self.channel.shared().session.read_timeout;
-        UnaryCall::new(self.opening(method, Some(timeout)), request)
+        UnaryCall::new(self.spec(method, Some(timeout)), request)
     }
 
     /// A call of the server-streaming method with index `method`.
@@ -45,25 +45,28 @@ impl Stub {
         method: usize,
         request: Req,
     ) -> ServerStreamingCall<Req, Rep> {
-        ServerStreamingCall::new(self.opening(method, None), request)
+        ServerStreamingCall::new(self.spec(method, None), request)
     }
 
     /// A call of the client-streaming method with index `method`.
     pub fn client_streaming<Req, Rep>(&self, method: usize) -> ClientStreamingCall<Req, Rep> {
-        ClientStreamingCall::new(self.opening(method, None))
+        ClientStreamingCall::new(self.spec(method, None))
     }
 
     /// A call of the bidirectional method with index `method`.
     pub fn bidi_streaming<Req, Rep>(&self, method: usize) -> BidiStreamingCall<Req, Rep> {
-        BidiStreamingCall::new(self.opening(method, None))
+        BidiStreamingCall::new(self.spec(method, None))
     }
 
-    fn opening(&self, method: usize, timeout: Option<Duration>) -> Opening {
-        Opening::new(
-            self.channel.clone(),
-            self.service,
-            &self.service.methods[method],
+    fn spec(&self, method: usize, timeout: Option<Duration>) -> Spec {
+        Spec {
+            channel: self.channel.clone(),
+            service: self.service,
+            method: &self.service.methods[method],
             timeout,
-        )
+            deadline: None,
+            metadata: Metadata::new(),
+            wait_for_ready: false,
+        }
     }
 }

@@ -6,20 +6,25 @@
 use std::{
     future::Future,
     marker::PhantomData,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::{
     call_options,
-    open::{Active, Opening},
+    interceptor::{self, OutgoingCall, Reply, Run},
+    open::{Active, Opening, Spec},
 };
 use crate::{
+    driver::now,
     error::{CallError, IpcError},
-    session::Outcome,
+    metadata::Metadata,
     status::Status,
+    wire::Payload,
 };
 
 /// A unary call: begins when it is first polled, is cancelled when it is dropped.
@@ -29,18 +34,36 @@ use crate::{
 pub struct UnaryCall<Req, Rep> {
     opening: Opening,
     request: Req,
+    begun: bool,
     active: Option<Active>,
+    /// In place of `active`, if there are interceptors.
+    run: Option<Run>,
     response: PhantomData<fn() -> Rep>,
 }
 
 impl<Req, Rep> UnaryCall<Req, Rep> {
-    pub(crate) const fn new(opening: Opening, request: Req) -> Self {
+    pub(crate) fn new(spec: Spec, request: Req) -> Self {
         Self {
-            opening,
+            opening: Opening::new(spec),
             request,
+            begun: false,
             active: None,
+            run: None,
             response: PhantomData,
         }
+    }
+
+    /// The same call, resolving to the response and what the server sent beside it.
+    pub const fn with_trailers(self) -> WithTrailers<Req, Rep> {
+        WithTrailers(self)
+    }
+
+    const fn spec(&self) -> &Spec {
+        &self.opening.spec
+    }
+
+    const fn spec_mut(&mut self) -> &mut Spec {
+        &mut self.opening.spec
     }
 }
 
@@ -48,33 +71,81 @@ call_options!(UnaryCall<Req, Rep>);
 
 impl<Req, Rep> Unpin for UnaryCall<Req, Rep> {}
 
+impl<Req: Message, Rep: Message + Default> UnaryCall<Req, Rep> {
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Rep, Metadata), CallError>> {
+        if !mem::replace(&mut self.begun, true) {
+            if self.opening.spec.channel.is_intercepted() {
+                let request = self.request.encode_to_vec().into();
+                let call = OutgoingCall::begin(self.opening.spec.clone(), Some(request));
+                self.run = Some(interceptor::run(call, None));
+            } else {
+                self.opening.spec.begin(now());
+            }
+        }
+        let reply = match &mut self.run {
+            Some(run) => ready!(run.as_mut().poll(cx)),
+            None => {
+                let (opening, active) = (&mut self.opening, &mut self.active);
+                ready!(poll_exchange(opening, active, &self.request, cx))
+            }
+        };
+        Poll::Ready(reply.and_then(|reply| decode(self.spec(), reply.payload, reply.trailers)))
+    }
+}
+
 impl<Req: Message, Rep: Message + Default> Future for UnaryCall<Req, Rep> {
     type Output = Result<Rep, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        loop {
-            let Some(active) = &mut this.active else {
-                this.active = Some(ready!(this.opening.poll_open(cx, Some(&this.request)))?);
-                continue;
-            };
-            let outcome = ready!(active.poll_outcome(cx));
-            if this.opening.retry(&outcome) {
-                this.active = None;
-                continue;
-            }
-            return Poll::Ready(decode(active, outcome));
-        }
+        self.poll_response(cx).map_ok(|(response, _)| response)
     }
 }
 
-/// The response in an outcome that has to hold one.
+/// A unary call that resolves to the response and its trailers:
+/// [`with_trailers`](UnaryCall::with_trailers).
+#[must_use = "a call does nothing until it is awaited"]
+#[derive(Debug)]
+pub struct WithTrailers<Req, Rep>(UnaryCall<Req, Rep>);
+
+impl<Req: Message, Rep: Message + Default> Future for WithTrailers<Req, Rep> {
+    type Output = Result<(Rep, Metadata), CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_response(cx)
+    }
+}
+
+/// Opens the call, and opens it again where that is safe, until it has an outcome.
+pub(super) fn poll_exchange<P: Payload>(
+    opening: &mut Opening,
+    active: &mut Option<Active>,
+    request: &P,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Reply, CallError>> {
+    loop {
+        let Some(flying) = active else {
+            *active = Some(ready!(opening.poll_open(cx, Some(request)))?);
+            continue;
+        };
+        let outcome = ready!(flying.poll_outcome(cx));
+        if opening.retry(&outcome) {
+            *active = None;
+            continue;
+        }
+        return Poll::Ready(flying.reply(outcome));
+    }
+}
+
+/// The response of a call that has to have one.
 pub(super) fn decode<Rep: Message + Default>(
-    active: &Active,
-    outcome: Outcome,
-) -> Result<Rep, CallError> {
-    let (payload, _trailers) = active.result(outcome)?;
-    let payload =
-        payload.ok_or_else(|| active.status(Status::internal("the response is missing")))?;
-    Rep::decode(payload).map_err(|error| active.error(IpcError::Decode(error), true))
+    spec: &Spec,
+    payload: Option<Bytes>,
+    trailers: Metadata,
+) -> Result<(Rep, Metadata), CallError> {
+    let missing = || IpcError::Status(Status::internal("the response is missing"));
+    let payload = payload.ok_or_else(|| spec.error(missing(), true))?;
+    match Rep::decode(payload) {
+        Ok(response) => Ok((response, trailers)),
+        Err(error) => Err(spec.error(IpcError::Decode(error), true)),
+    }
 }

@@ -17,10 +17,20 @@ use bytes::Bytes;
 use futures_core::Stream;
 use parking_lot::Mutex;
 use prost::Message;
+use tokio::task::AbortHandle;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::{connection::Connection, context::CallContext, inbound::Inbound, stats::Gauge};
-use crate::{descriptor::ServiceDescriptor, session::StartCall, status::Status};
+use super::{
+    connection::Connection, context::CallContext, inbound::Inbound, interceptor::Response,
+    stats::Gauge,
+};
+use crate::{
+    descriptor::ServiceDescriptor,
+    metadata::Metadata,
+    session::{CallId, ServerSession, StartCall},
+    status::Status,
+    wire::Payload,
+};
 
 /// A service that a server can run: implemented by the generated `…Server` types.
 pub trait Service: Send + Sync + 'static {
@@ -34,37 +44,143 @@ pub trait Service: Send + Sync + 'static {
 /// A call on its way through generated code. All methods that answer are the handler's last word.
 #[derive(Debug)]
 pub struct ServerCall {
-    context: CallContext,
     payload: Mutex<Option<Bytes>>,
+    way: Way,
+}
+
+/// Where the handler's last word goes.
+#[derive(Debug)]
+enum Way {
+    /// To the client.
+    Direct {
+        context: CallContext,
+        ending: Ending,
+    },
+    /// To the interceptors around the handler.
+    Intercepted {
+        context: Arc<CallContext>,
+        conn: Arc<Connection>,
+        call: CallId,
+        held: Arc<Held>,
+    },
+}
+
+/// A handler's last word, on its way through the interceptors.
+#[derive(Debug, Default)]
+pub(super) struct Held(Mutex<Option<Result<Response, Status>>>);
+
+impl Held {
+    pub(super) fn take(&self) -> Option<Result<Response, Status>> {
+        self.0.lock().take()
+    }
+}
+
+/// What the client is told of a handler that had no last word: one that panicked.
+pub(super) fn handler_failed() -> Status {
+    Status::internal("the handler failed")
+}
+
+/// Answers a call at most once; when it is dropped without an answer, the call fails, or its slot is
+/// freed if nobody wants an answer.
+#[derive(Debug)]
+pub(super) struct Ending {
+    conn: Arc<Connection>,
+    call: CallId,
     answered: AtomicBool,
     _counted: Gauge,
 }
 
-impl ServerCall {
-    pub(crate) fn new(conn: Arc<Connection>, start: StartCall) -> Self {
+impl Ending {
+    pub(super) fn new(conn: Arc<Connection>, call: CallId) -> Self {
         let counters = &conn.core.counters;
         counters.started();
         let counted = counters.handlers.enter();
-        let StartCall {
-            call,
-            method,
-            payload,
-            metadata,
-            deadline,
-            ..
-        } = start;
         Self {
-            context: CallContext::new(conn, call, method, deadline, metadata),
-            payload: Mutex::new(payload),
+            conn,
+            call,
             answered: AtomicBool::new(false),
             _counted: counted,
         }
     }
 
+    pub(super) fn reply<P: Payload>(&self, payload: &P, trailers: &Metadata) {
+        self.answer(|session, call| session.reply(call, payload, trailers));
+    }
+
+    pub(super) fn finish(&self, trailers: &Metadata) {
+        self.answer(|session, call| session.finish(call, trailers));
+    }
+
+    pub(super) fn fail(&self, status: &Status) {
+        self.answer(|session, call| session.fail(call, status));
+    }
+
+    fn answer(&self, answer: impl FnOnce(&mut ServerSession<AbortHandle>, CallId) -> bool) {
+        if !self.answered.load(Ordering::Relaxed) {
+            let accepted = self.conn.with(|session| answer(session, self.call));
+            self.answered.store(accepted, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if *self.answered.get_mut() {
+            return;
+        }
+        self.conn.with(|session| {
+            // Only a handler that panicked, or was dropped by its runtime, has not had its last word
+            // on a call that is still wanted.
+            if !session.fail(self.call, &handler_failed()) {
+                session.release(self.call);
+            }
+        });
+    }
+}
+
+impl ServerCall {
+    pub(crate) fn new(conn: Arc<Connection>, mut start: StartCall) -> Self {
+        let context = CallContext::new(Arc::clone(&conn), &mut start);
+        let ending = Ending::new(conn, start.call);
+        Self {
+            payload: Mutex::new(start.payload),
+            way: Way::Direct { context, ending },
+        }
+    }
+
+    /// A call whose answer goes to `held`.
+    pub(super) fn intercepted(
+        context: Arc<CallContext>,
+        conn: Arc<Connection>,
+        call: CallId,
+        payload: Option<Bytes>,
+        held: Arc<Held>,
+    ) -> Self {
+        Self {
+            payload: Mutex::new(payload),
+            way: Way::Intercepted {
+                context,
+                conn,
+                call,
+                held,
+            },
+        }
+    }
+
     /// What the handler may know of its call.
     #[must_use]
-    pub const fn context(&self) -> &CallContext {
-        &self.context
+    pub fn context(&self) -> &CallContext {
+        match &self.way {
+            Way::Direct { context, .. } => context,
+            Way::Intercepted { context, .. } => context,
+        }
+    }
+
+    const fn place(&self) -> (&Arc<Connection>, CallId) {
+        match &self.way {
+            Way::Direct { ending, .. } => (&ending.conn, ending.call),
+            Way::Intercepted { conn, call, .. } => (conn, *call),
+        }
     }
 
     /// The request. `None` if it does not decode, and the call is answered.
@@ -73,7 +189,7 @@ impl ServerCall {
         match M::decode(payload) {
             Ok(request) => Some(request),
             Err(error) => {
-                self.fail(&Status::from(error));
+                self.fail(Status::from(error));
                 None
             }
         }
@@ -82,17 +198,21 @@ impl ServerCall {
     /// The request stream.
     #[must_use]
     pub fn inbound<M: Message + Default>(&self) -> Inbound<M> {
-        Inbound::new(Arc::clone(self.context.connection()), self.context.call())
+        let (conn, call) = self.place();
+        Inbound::new(Arc::clone(conn), call)
     }
 
     /// Answers with the one response, or fails.
     pub fn reply<M: Message>(&self, result: Result<M, Status>) {
-        match result {
-            Ok(response) => {
-                let (call, trailers) = (self.context.call(), self.context.take_trailers());
-                self.answer(|c| c.with(|session| session.reply(call, &response, &trailers)));
+        match (result, &self.way) {
+            (Ok(response), Way::Direct { context, ending }) => {
+                ending.reply(&response, &context.take_trailers());
             }
-            Err(status) => self.fail(&status),
+            (Ok(response), Way::Intercepted { held, .. }) => {
+                let encoded = response.encode_to_vec().into();
+                *held.0.lock() = Some(Ok(Response::unary(encoded)));
+            }
+            (Err(status), _) => self.fail(status),
         }
     }
 
@@ -104,15 +224,15 @@ impl ServerCall {
     {
         let stream = match result {
             Ok(stream) => stream,
-            Err(status) => return self.fail(&status),
+            Err(status) => return self.fail(status),
         };
         let mut stream = pin!(stream);
-        let conn = self.context.connection();
-        let call = self.context.call();
+        let (conn, call) = self.place();
+        let mut sent = 0;
         while let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
             let message = match item {
                 Ok(message) => message,
-                Err(status) => return self.fail(&status),
+                Err(status) => return self.fail(status),
             };
             // Only messages wait for credit: the end of a stream, and its failure, cost none.
             if !poll_fn(|cx| conn.session.lock().poll_send(call, cx)).await {
@@ -120,47 +240,29 @@ impl ServerCall {
             }
             if let Err(oversize) = conn.with(|session| session.send(call, &message)) {
                 let text = format!("a stream message is too large: {oversize}");
-                return self.fail(&Status::resource_exhausted(text));
+                return self.fail(Status::resource_exhausted(text));
             }
+            sent += 1;
         }
-        let trailers = self.context.take_trailers();
-        self.answer(|conn| conn.with(|session| session.finish(call, &trailers)));
+        match &self.way {
+            Way::Direct { context, ending } => ending.finish(&context.take_trailers()),
+            Way::Intercepted { held, .. } => *held.0.lock() = Some(Ok(Response::stream(sent))),
+        }
     }
 
     /// Fails the call.
-    pub fn fail(&self, status: &Status) {
-        let call = self.context.call();
-        self.answer(|conn| conn.with(|session| session.fail(call, status)));
+    pub fn fail(&self, status: Status) {
+        match &self.way {
+            Way::Direct { ending, .. } => ending.fail(&status),
+            Way::Intercepted { held, .. } => *held.0.lock() = Some(Err(status)),
+        }
     }
 
     /// Fails the call: generated code does not know its method.
     pub fn unimplemented(&self) {
-        self.fail(&Status::unimplemented(
+        self.fail(Status::unimplemented(
             "the service does not implement this method",
         ));
-    }
-
-    fn answer(&self, answer: impl FnOnce(&Connection) -> bool) {
-        if !self.answered.load(Ordering::Relaxed) {
-            let accepted = answer(self.context.connection());
-            self.answered.store(accepted, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for ServerCall {
-    fn drop(&mut self) {
-        if *self.answered.get_mut() {
-            return;
-        }
-        let call = self.context.call();
-        self.context.connection().with(|session| {
-            // Only a handler that panicked, or was dropped by its runtime, has not had its last word
-            // on a call that is still wanted.
-            if !session.fail(call, &Status::internal("the handler failed")) {
-                session.release(call);
-            }
-        });
     }
 }
 
@@ -179,6 +281,11 @@ impl HandlerSlot {
             None => self.room = Some(ReusableBoxFuture::new(handler)),
         }
         self.set = true;
+    }
+
+    /// The handler that [`Self::run`] took.
+    pub(crate) fn take(&mut self) -> Option<ReusableBoxFuture<'static, ()>> {
+        std::mem::take(&mut self.set).then(|| self.room.take())?
     }
 
     /// Polls the handler once. A handler that has to wait is handed out, to be run elsewhere; one that

@@ -3,6 +3,7 @@
 //! **Invariant**: who the caller is comes from the kernel, never from what the caller says.
 
 use std::{
+    any::{Any, TypeId},
     fmt,
     future::{Future, poll_fn},
     sync::Arc,
@@ -10,45 +11,82 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::{connection::Connection, stats::Gauge};
 use crate::{
-    descriptor::MethodDescriptor, metadata::Metadata, session::CallId, status::Status,
+    descriptor::MethodDescriptor,
+    metadata::Metadata,
+    session::{CallId, Interruption, StartCall},
+    status::Status,
     transport::Peer,
 };
 
 /// The context of one call: who calls, what, and for how long.
 pub struct CallContext {
-    conn: Arc<Connection>,
-    call: CallId,
+    origin: Origin,
     method: &'static MethodDescriptor,
     deadline: Option<Instant>,
     metadata: Metadata,
     trailers: Mutex<Metadata>,
+    extensions: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
+}
+
+/// Where a call comes from.
+#[derive(Clone)]
+enum Origin {
+    Connection(Arc<Connection>, CallId),
+    /// Nowhere: a test calls the handler.
+    Detached(Arc<Detached>),
+}
+
+/// What stands for the connection of a call that came over none.
+pub(crate) struct Detached {
+    pub(crate) peer: Peer,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) draining: CancellationToken,
 }
 
 impl CallContext {
-    pub(crate) const fn new(
-        conn: Arc<Connection>,
-        call: CallId,
+    pub(crate) fn new(conn: Arc<Connection>, start: &mut StartCall) -> Self {
+        let origin = Origin::Connection(conn, start.call);
+        let metadata = std::mem::take(&mut start.metadata);
+        Self::with_origin(origin, start.method, start.deadline, metadata)
+    }
+
+    /// The context of a call that came over no connection.
+    pub(crate) fn detached(
+        detached: Arc<Detached>,
+        method: &'static MethodDescriptor,
+        deadline: Option<Instant>,
+        metadata: Metadata,
+    ) -> Self {
+        Self::with_origin(Origin::Detached(detached), method, deadline, metadata)
+    }
+
+    const fn with_origin(
+        origin: Origin,
         method: &'static MethodDescriptor,
         deadline: Option<Instant>,
         metadata: Metadata,
     ) -> Self {
         Self {
-            conn,
-            call,
+            origin,
             method,
             deadline,
             metadata,
             trailers: Mutex::new(Metadata::new()),
+            extensions: Mutex::new(Vec::new()),
         }
     }
 
     /// The process that calls, as the kernel knows it.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        self.conn.peer()
+        match &self.origin {
+            Origin::Connection(conn, _) => conn.peer(),
+            Origin::Detached(detached) => &detached.peer,
+        }
     }
 
     /// The method that is called.
@@ -58,6 +96,9 @@ impl CallContext {
     }
 
     /// When the client stops waiting; `None` if it waits for ever.
+    ///
+    /// Calls that the handler makes inherit it through the `inherit` of their options, for example
+    /// [`UnaryCall::inherit`](crate::client::UnaryCall::inherit).
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -81,16 +122,57 @@ impl CallContext {
         self.trailers.lock().insert(key, value);
     }
 
+    /// What [`add_trailer`](Self::add_trailer) has added so far.
+    #[must_use]
+    pub fn trailers(&self) -> Metadata {
+        self.trailers.lock().clone()
+    }
+
+    /// Leaves a value for who comes after: an interceptor for the handler, mostly. One of the same
+    /// type is replaced.
+    pub fn insert_extension<T: Any + Send + Sync>(&self, value: T) {
+        let mut extensions = self.extensions.lock();
+        extensions.retain(|(id, _)| *id != TypeId::of::<T>());
+        extensions.push((TypeId::of::<T>(), Arc::new(value)));
+    }
+
+    /// The value of type `T` that [`insert_extension`](Self::insert_extension) left.
+    #[must_use]
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let extensions = self.extensions.lock();
+        let (_, value) = extensions.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
+        Arc::clone(value).downcast().ok()
+    }
+
+    /// Tells, also where nothing can be awaited, whether the call is still wanted.
+    #[must_use]
+    pub fn cancellation(&self) -> Cancellation {
+        Cancellation {
+            origin: self.origin.clone(),
+        }
+    }
+
     /// Ready when nobody wants the call any more: cancelled, past its deadline, or its connection lost.
     ///
     /// A handler's future is dropped then anyway; this is for work that it gave to others.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (conn, call) = (Arc::clone(&self.conn), self.call);
-        poll_fn(move |cx| conn.session.lock().poll_cancelled(call, cx))
+        let cancellation = self.cancellation();
+        async move { cancellation.cancelled().await }
+    }
+
+    /// Ready when the server drains: it takes no more calls and waits, up to its grace, for those in
+    /// flight. A stream without an end should end then.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
+        let draining = match &self.origin {
+            Origin::Connection(conn, _) => conn.core.draining.clone(),
+            Origin::Detached(detached) => detached.draining.clone(),
+        };
+        draining.cancelled_owned()
     }
 
     /// Runs `work` where it may block, and keeps the call's slot until it returns, even if the call
-    /// ends before: a flood of calls can start no more of it than `max_calls` allows.
+    /// ends before: a flood of calls can start no more of it than `max_calls` allows. Long work looks
+    /// at [`cancellation`](Self::cancellation) now and then.
     ///
     /// # Errors
     /// INTERNAL if `work` panics; what it returns otherwise.
@@ -102,7 +184,10 @@ impl CallContext {
         F: FnOnce() -> Result<T, Status> + Send + 'static,
         T: Send + 'static,
     {
-        let hold = Hold::new(Arc::clone(&self.conn), self.call);
+        let hold = match &self.origin {
+            Origin::Connection(conn, call) => Some(Hold::new(Arc::clone(conn), *call)),
+            Origin::Detached(_) => None,
+        };
         let task = tokio::task::spawn_blocking(move || {
             let _hold = hold;
             work()
@@ -110,12 +195,15 @@ impl CallContext {
         async move { task.await? }
     }
 
-    pub(crate) const fn connection(&self) -> &Arc<Connection> {
-        &self.conn
-    }
-
-    pub(crate) const fn call(&self) -> CallId {
-        self.call
+    /// Why the call was stopped, if it was.
+    pub(crate) fn interruption(&self) -> Option<Interruption> {
+        match &self.origin {
+            Origin::Connection(conn, call) => conn.session.lock().interruption(*call),
+            Origin::Detached(detached) => detached
+                .cancelled
+                .is_cancelled()
+                .then_some(Interruption::Cancelled),
+        }
     }
 
     pub(crate) fn take_trailers(&self) -> Metadata {
@@ -127,11 +215,63 @@ impl fmt::Debug for CallContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallContext")
             .field("method", &self.method.path)
-            .field("call", &self.call)
             .field("peer", self.peer())
             .field("deadline", &self.deadline)
             .field("metadata", &self.metadata)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether a call is still wanted by its client: for threads, and for tasks that outlive the handler.
+///
+/// ```
+/// use daemoneye_ipc::{CallContext, Status};
+/// async fn sum(ctx: &CallContext, numbers: Vec<u64>) -> Result<u64, Status> {
+///     let cancellation = ctx.cancellation();
+///     ctx.spawn_blocking(move || {
+///         let mut sum = 0_u64;
+///         for chunk in numbers.chunks(1 << 20) {
+///             if cancellation.is_cancelled() {
+///                 return Err(Status::cancelled("nobody waits any more"));
+///             }
+///             sum = chunk.iter().fold(sum, |sum, number| sum.wrapping_add(*number));
+///         }
+///         Ok(sum)
+///     })
+///     .await
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Cancellation {
+    origin: Origin,
+}
+
+impl Cancellation {
+    /// Whether nobody wants the call any more.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match &self.origin {
+            Origin::Connection(conn, call) => !conn.session.lock().is_wanted(*call),
+            Origin::Detached(detached) => detached.cancelled.is_cancelled(),
+        }
+    }
+
+    /// Ready when nobody wants the call any more.
+    pub async fn cancelled(&self) {
+        match &self.origin {
+            Origin::Connection(conn, call) => {
+                poll_fn(|cx| conn.session.lock().poll_cancelled(*call, cx)).await;
+            }
+            Origin::Detached(detached) => detached.cancelled.cancelled().await,
+        }
+    }
+}
+
+impl fmt::Debug for Cancellation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancellation")
+            .field("is_cancelled", &self.is_cancelled())
+            .finish()
     }
 }
 

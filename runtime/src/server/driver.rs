@@ -16,6 +16,7 @@ use std::{
 use super::{
     call::{HandlerSlot, ServerCall},
     connection::{Connection, Effects},
+    interceptor,
 };
 use crate::{
     driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now},
@@ -139,8 +140,12 @@ impl Driver {
         let Some(slot) = slots.get_mut(index.method) else {
             return;
         };
-        let call = ServerCall::new(Arc::clone(&self.conn), start);
-        service.dispatch(index.method, call, slot);
+        let conn = Arc::clone(&self.conn);
+        if core.interceptors.is_empty() {
+            service.dispatch(index.method, ServerCall::new(conn, start), slot);
+        } else {
+            slot.run(interceptor::run(conn, Arc::clone(service), start));
+        }
         if let Some(handler) = slot.poll_once() {
             let abort = tokio::spawn(handler).abort_handle();
             // The lock is released before the handler is stopped.

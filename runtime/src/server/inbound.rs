@@ -26,8 +26,8 @@ use crate::{
 ///
 /// Ends with `None` when the client half-closes.
 pub struct Inbound<M> {
-    conn: Arc<Connection>,
-    call: CallId,
+    /// Where more comes from; `None` if all is in `batch`.
+    source: Option<(Arc<Connection>, CallId)>,
     batch: VecDeque<Bytes>,
     consumed: i64,
     ended: bool,
@@ -36,13 +36,22 @@ pub struct Inbound<M> {
 
 impl<M: Message + Default> Inbound<M> {
     pub(crate) const fn new(conn: Arc<Connection>, call: CallId) -> Self {
-        let batch = VecDeque::new();
         Self {
-            conn,
-            call,
-            batch,
+            source: Some((conn, call)),
+            batch: VecDeque::new(),
             consumed: 0,
             ended: false,
+            message: PhantomData,
+        }
+    }
+
+    /// A stream of encoded messages that are all there.
+    pub(crate) const fn given(batch: VecDeque<Bytes>) -> Self {
+        Self {
+            source: None,
+            batch,
+            consumed: 0,
+            ended: true,
             message: PhantomData,
         }
     }
@@ -56,10 +65,12 @@ impl<M: Message + Default> Inbound<M> {
     }
 
     fn poll_message(&mut self, cx: &Context<'_>) -> Poll<Option<Result<M, Status>>> {
-        if self.batch.is_empty() && !self.ended {
-            let consumed = std::mem::take(&mut self.consumed);
-            let (conn, call, batch) = (&self.conn, self.call, &mut self.batch);
-            let more = conn.with(|session| session.poll_messages(call, consumed, batch, cx));
+        if self.batch.is_empty()
+            && !self.ended
+            && let Some((conn, call)) = &self.source
+        {
+            let (consumed, batch) = (std::mem::take(&mut self.consumed), &mut self.batch);
+            let more = conn.with(|session| session.poll_messages(*call, consumed, batch, cx));
             self.ended = !std::task::ready!(more);
         }
         Poll::Ready(self.batch.pop_front().map(|payload| {
@@ -71,10 +82,13 @@ impl<M: Message + Default> Inbound<M> {
 
     /// Tells the session of what was consumed, when it may be enough for a grant.
     fn report(&mut self) {
-        let quarter = i64::from(self.conn.core.session.stream_credit / 4);
+        let Some((conn, call)) = &self.source else {
+            return;
+        };
+        let quarter = i64::from(conn.core.session.stream_credit / 4);
         if self.consumed >= quarter && !self.batch.is_empty() {
-            let (call, consumed) = (self.call, std::mem::take(&mut self.consumed));
-            self.conn.with(|session| session.consume(call, consumed));
+            let consumed = std::mem::take(&mut self.consumed);
+            conn.with(|session| session.consume(*call, consumed));
         }
     }
 }
@@ -92,7 +106,7 @@ impl<M> Unpin for Inbound<M> {}
 impl<M> fmt::Debug for Inbound<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbound")
-            .field("call", &self.call)
+            .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
 }

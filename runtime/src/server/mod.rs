@@ -6,7 +6,9 @@ mod call;
 mod connection;
 mod context;
 mod driver;
+mod in_process;
 mod inbound;
+mod interceptor;
 mod signal;
 mod stats;
 
@@ -25,16 +27,22 @@ use std::{
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::context::Detached;
 pub use self::{
     call::{HandlerSlot, ServerCall, Service},
-    context::CallContext,
+    context::{CallContext, Cancellation},
+    in_process::InProcess,
     inbound::Inbound,
+    interceptor::{InterceptedCall, Next, Response, ServerInterceptor},
     signal::shutdown_signal,
     stats::ServerStats,
 };
-use self::{connection::Connection, driver::Driver, stats::Counters};
+use self::{
+    connection::Connection, driver::Driver, in_process::Links, interceptor::DynInterceptor,
+    stats::Counters,
+};
 use crate::{
     config::IpcConfig,
     error::IpcError,
@@ -55,7 +63,10 @@ pub(crate) struct ServerCore {
     pub(crate) session: SessionConfig,
     pub(crate) registry: Arc<Registry>,
     pub(crate) services: Vec<Arc<dyn Service>>,
+    pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
     pub(crate) counters: Counters,
+    /// Cancelled when the server begins to drain.
+    pub(crate) draining: CancellationToken,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next_id: AtomicU64,
 }
@@ -85,6 +96,7 @@ impl fmt::Debug for ServerCore {
 pub struct ServerBuilder {
     config: IpcConfig,
     services: Vec<Arc<dyn Service>>,
+    interceptors: Vec<Arc<dyn DynInterceptor>>,
     policy: PeerPolicy,
     reflection: bool,
 }
@@ -110,6 +122,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Puts `interceptor` around every call, inside those that were added before it.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl ServerInterceptor) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
     /// Who may connect; by default the server's own user and root.
     #[must_use]
     pub fn peer_policy(mut self, policy: PeerPolicy) -> Self {
@@ -122,7 +141,34 @@ impl ServerBuilder {
     /// # Errors
     /// [`IpcError::Config`] for a setting or a service that is there twice; [`IpcError::Endpoint`] if
     /// the path cannot be used, for example because a live server has it.
-    pub async fn bind(mut self) -> Result<Server, IpcError> {
+    pub async fn bind(self) -> Result<Server, IpcError> {
+        let (core, config, policy) = self.build()?;
+        let listener = Listener::bind(&config.endpoint_path, &EndpointOptions::default()).await?;
+        Ok(Server {
+            core,
+            source: Source::Endpoint(Box::new(listener)),
+            config,
+            policy,
+        })
+    }
+
+    /// A server without an endpoint, for clients within this process.
+    ///
+    /// # Errors
+    /// [`IpcError::Config`] for a setting or a service that is there twice.
+    pub fn in_process(self) -> Result<(Server, InProcess), IpcError> {
+        let (core, config, policy) = self.build()?;
+        let (within, links) = InProcess::new(config.clone());
+        let server = Server {
+            core,
+            source: Source::Within(links),
+            config,
+            policy,
+        };
+        Ok((server, within))
+    }
+
+    fn build(mut self) -> Result<(Arc<ServerCore>, IpcConfig, PeerPolicy), IpcError> {
         self.config.validate()?;
         let mut registry = Registry::default();
         if self.reflection {
@@ -135,22 +181,17 @@ impl ServerBuilder {
                 .add(service.descriptor())
                 .map_err(IpcError::config)?;
         }
-        let listener =
-            Listener::bind(&self.config.endpoint_path, &EndpointOptions::default()).await?;
         let core = ServerCore {
             session: SessionConfig::from(&self.config),
             registry: Arc::new(registry),
             services: self.services,
+            interceptors: self.interceptors,
+            draining: CancellationToken::new(),
             counters: Counters::default(),
             connections: Mutex::default(),
             next_id: AtomicU64::new(1),
         };
-        Ok(Server {
-            core: Arc::new(core),
-            listener,
-            config: self.config,
-            policy: self.policy,
-        })
+        Ok((Arc::new(core), self.config, self.policy))
     }
 }
 
@@ -170,9 +211,25 @@ impl fmt::Debug for ServerBuilder {
 #[derive(Debug)]
 pub struct Server {
     core: Arc<ServerCore>,
-    listener: Listener,
+    source: Source,
     config: IpcConfig,
     policy: PeerPolicy,
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+enum Source {
+    Endpoint(Box<Listener>),
+    Within(Links),
+}
+
+impl Source {
+    async fn accept(&mut self) -> Result<Link, IpcError> {
+        match self {
+            Self::Endpoint(listener) => listener.accept().await,
+            Self::Within(links) => Ok(links.accept().await),
+        }
+    }
 }
 
 /// How a server ended.
@@ -191,6 +248,7 @@ impl Server {
         ServerBuilder {
             config,
             services: Vec::new(),
+            interceptors: Vec::new(),
             policy: PeerPolicy::same_user(),
             reflection: false,
         }
@@ -208,6 +266,35 @@ impl Server {
         ServerStats::new(&self.core)
     }
 
+    /// As [`Self::serve_until`], with a grace that `shutdown` resolves to.
+    pub(crate) async fn serve_with_grace(
+        self,
+        shutdown: impl Future<Output = Duration>,
+    ) -> Result<DrainReport, IpcError> {
+        let Self {
+            core,
+            mut source,
+            config,
+            policy,
+        } = self;
+        let connections = TaskTracker::new();
+        let mut shutdown = pin!(shutdown);
+        let served = loop {
+            tokio::select! {
+                biased;
+                grace = &mut shutdown => break Ok(grace),
+                link = source.accept() => match link {
+                    Ok(link) => admit(&core, &config, &policy, &connections, link),
+                    Err(error) => break Err(error),
+                },
+            }
+        };
+        drop(source);
+        let grace = served.as_ref().copied().unwrap_or_default();
+        let report = drain(&core, &connections, grace).await;
+        served.map(|_| report)
+    }
+
     /// Serves until `shutdown` is ready; then takes no more connections and calls, lets those in
     /// flight finish for up to `grace`, stops what is left, and removes the socket.
     ///
@@ -218,27 +305,11 @@ impl Server {
         shutdown: impl Future<Output = ()>,
         grace: Duration,
     ) -> Result<DrainReport, IpcError> {
-        let Self {
-            core,
-            listener,
-            config,
-            policy,
-        } = self;
-        let connections = TaskTracker::new();
-        let mut shutdown = pin!(shutdown);
-        let served = loop {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break Ok(()),
-                link = listener.accept() => match link {
-                    Ok(link) => admit(&core, &config, &policy, &connections, link),
-                    Err(error) => break Err(error),
-                },
-            }
-        };
-        drop(listener);
-        let report = drain(&core, &connections, grace).await;
-        served.map(|()| report)
+        self.serve_with_grace(async {
+            shutdown.await;
+            grace
+        })
+        .await
     }
 }
 
@@ -303,6 +374,7 @@ async fn drain(core: &ServerCore, connections: &TaskTracker, grace: Duration) ->
         .iter()
         .map(|conn| conn.session.lock().calls_open())
         .sum();
+    core.draining.cancel();
     for conn in &open {
         conn.drain();
     }

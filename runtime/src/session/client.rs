@@ -291,6 +291,14 @@ impl ClientSession {
         }
     }
 
+    /// Whether the call has no outcome yet.
+    #[must_use]
+    pub fn is_open(&self, call: CallId) -> bool {
+        self.calls
+            .get(&call)
+            .is_some_and(|entry| entry.outcome.is_none())
+    }
+
     /// Ready with `true` when a message may be sent on a request stream, with `false` when the call
     /// takes no more.
     pub fn poll_send(&mut self, call: CallId, cx: &Context<'_>) -> Poll<bool> {

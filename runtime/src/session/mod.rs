@@ -23,7 +23,7 @@ pub use self::{
     fault::{Fault, OpenError, Outcome},
     negotiate::{Mismatch, SchemaPolicy},
     outbox::{Transmit, Written},
-    server::{Incoming, MethodIndex, Registry, ServerSession, StartCall},
+    server::{CallReport, Incoming, Interruption, MethodIndex, Registry, ServerSession, StartCall},
     vitals::PING_AFTER,
     waiting::Ticket,
 };

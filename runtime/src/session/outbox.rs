@@ -166,6 +166,11 @@ impl Outbox {
         self.in_transit + self.urgent.len() + self.lane_bytes
     }
 
+    /// Bytes of one stream among them.
+    pub(crate) fn lane_queued(&self, call: CallId) -> usize {
+        self.lanes.get(&call).map_or(0, |lane| lane.frames.len())
+    }
+
     /// Bytes of control frames among them.
     pub(crate) const fn control_queued(&self) -> usize {
         self.control

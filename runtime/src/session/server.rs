@@ -16,7 +16,10 @@ use std::{
 use bytes::Bytes;
 
 use self::calls::Call;
-pub use self::{calls::StartCall, frames::Incoming};
+pub use self::{
+    calls::{CallReport, Interruption, StartCall},
+    frames::Incoming,
+};
 use super::{
     CallId, Fault, IdHasher, SessionConfig,
     outbox::{Outbox, Transmit, Written},
@@ -330,6 +333,12 @@ impl<A> ServerSession<A> {
         }
     }
 
+    /// Whether the call is still wanted, as [`Self::poll_cancelled`] without waiting.
+    #[must_use]
+    pub fn is_wanted(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|entry| !entry.ended)
+    }
+
     /// Orderly end: the client is told which calls are still run; later ones are refused.
     pub fn drain(&mut self) {
         if self.draining || self.closed.is_some() {
@@ -418,7 +427,7 @@ impl<A> ServerSession<A> {
         }
         let calls: Vec<CallId> = self.calls.keys().copied().collect();
         for call in calls {
-            self.stop(call);
+            self.stop(call, Interruption::ConnectionLost);
         }
         self.wakers.extend(self.outbox.drop_all_lanes());
         self.closed = Some(fault);

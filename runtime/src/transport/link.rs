@@ -52,6 +52,11 @@ impl Link {
         })
     }
 
+    /// The same link, with another peer: within the process anybody can be played.
+    pub(crate) fn with_peer(self, peer: Peer) -> Self {
+        Self { peer, ..self }
+    }
+
     /// Who is at the other end, as the kernel said when the connection was made.
     #[must_use]
     pub fn peer(&self) -> &Peer {
@@ -138,6 +143,16 @@ impl Link {
             #[cfg(unix)]
             Io::Socket(socket) => socket.shutdown(),
             Io::Memory(end) => end.shutdown(),
+        }
+    }
+
+    /// Ends both directions now; the peer reads an error. (A socket's peer reads the end: the kernel resets
+    /// one only if bytes were left unread.)
+    pub(crate) fn reset(&self) {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.shutdown(),
+            Io::Memory(end) => end.reset(),
         }
     }
 

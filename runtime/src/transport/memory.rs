@@ -135,6 +135,14 @@ impl End {
     }
 }
 
+impl End {
+    /// As [`End::shutdown`], and the other end reads an error after what was written.
+    pub(super) fn reset(&self) {
+        self.outgoing.change(|state| state.reset = true);
+        self.shutdown();
+    }
+}
+
 impl Drop for End {
     fn drop(&mut self) {
         self.shutdown();

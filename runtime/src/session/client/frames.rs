@@ -214,8 +214,8 @@ impl ClientSession {
         self.settle(call, outcome);
     }
 
-    /// The server broke the rules of one call: that call ends here, and the server is told.
-    fn refuse(&mut self, call: CallId, status: Status) {
+    /// Ends a call here with `status`, and tells the server that nobody waits for it any more.
+    pub fn refuse(&mut self, call: CallId, status: Status) {
         self.settle(
             call,
             Outcome::Failure {

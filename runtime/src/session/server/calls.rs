@@ -11,16 +11,46 @@ use crate::{
     descriptor::MethodDescriptor,
     metadata::Metadata,
     session::{CallId, credit::Receiver},
-    status::Status,
+    status::{Code, Status},
 };
+
+/// Why a call was stopped before its handler had its last word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Interruption {
+    /// The client lost interest.
+    Cancelled,
+    /// Its deadline passed.
+    DeadlineExceeded,
+    /// The client broke the rules of its stream.
+    Refused,
+    /// The connection was lost, or the server stopped it at the end of a drain.
+    ConnectionLost,
+}
+
+impl Interruption {
+    /// The canonical code that stands for it in logs and metrics.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Cancelled => Code::Cancelled,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Refused => Code::InvalidArgument,
+            Self::ConnectionLost => Code::Unavailable,
+        }
+    }
+}
 
 /// A call from its CALL until its handler is gone.
 #[derive(Debug)]
 pub(super) struct Call<A> {
+    method: &'static MethodDescriptor,
+    since: Instant,
     pub(super) deadline: Option<Instant>,
     pub(super) receiver: Option<Receiver>,
     /// Its terminal frame is queued, or nobody wants one any more.
     pub(super) ended: bool,
+    interrupted: Option<Interruption>,
     /// The handler, and blocking work that it started.
     holds: u32,
     abort: Option<A>,
@@ -46,8 +76,30 @@ pub struct StartCall {
     pub payload: Option<Bytes>,
     /// Request metadata.
     pub metadata: Metadata,
+    /// When its CALL was whole.
+    pub received: Instant,
     /// When the client stops waiting.
     pub deadline: Option<Instant>,
+}
+
+/// What is known of a call that holds a slot.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct CallReport {
+    /// Its id.
+    pub call: CallId,
+    /// Its method.
+    pub method: &'static MethodDescriptor,
+    /// When its CALL was whole.
+    pub since: Instant,
+    /// When the client stops waiting.
+    pub deadline: Option<Instant>,
+    /// It is over for the client, and work of its handler goes on.
+    pub ended: bool,
+    /// Bytes of its request stream that the handler has not taken.
+    pub inbound_bytes: usize,
+    /// Bytes of its response stream that have not left.
+    pub outbound_bytes: usize,
 }
 
 impl<A> ServerSession<A> {
@@ -58,9 +110,12 @@ impl<A> ServerSession<A> {
         credit: u32,
     ) {
         let call = Call {
+            method: start.method,
+            since: start.received,
             deadline: start.deadline,
             receiver,
             ended: false,
+            interrupted: None,
             holds: 1,
             abort: None,
             cancel_wakers: Vec::new(),
@@ -92,6 +147,29 @@ impl<A> ServerSession<A> {
             Some(_) => Err(abort),
             None => Ok(()),
         }
+    }
+
+    /// Why the call was stopped, if it was and something of it is left.
+    #[must_use]
+    pub fn interruption(&self, call: CallId) -> Option<Interruption> {
+        self.calls.get(&call)?.interrupted
+    }
+
+    /// The calls that hold a slot, oldest first.
+    #[must_use]
+    pub fn report_calls(&self) -> Vec<CallReport> {
+        let report = |(id, call): (&CallId, &Call<A>)| CallReport {
+            call: *id,
+            method: call.method,
+            since: call.since,
+            deadline: call.deadline,
+            ended: call.ended,
+            inbound_bytes: call.queued_bytes(),
+            outbound_bytes: self.outbox.lane_queued(*id),
+        };
+        let mut calls: Vec<_> = self.calls.iter().map(report).collect();
+        calls.sort_unstable_by_key(|report| report.call);
+        calls
     }
 
     /// Something more than the handler keeps the call's slot, until [`Self::release`].
@@ -131,11 +209,12 @@ impl<A> ServerSession<A> {
 
     /// Nobody wants the call any more: its handler is stopped, and keeps its slot until it is gone.
     /// `false` if it had ended by itself.
-    pub(super) fn stop(&mut self, call: CallId) -> bool {
+    pub(super) fn stop(&mut self, call: CallId, why: Interruption) -> bool {
         let Some(entry) = self.calls.get_mut(&call).filter(|entry| !entry.ended) else {
             return false;
         };
         entry.ended = true;
+        entry.interrupted = Some(why);
         self.aborts.extend(entry.abort.take());
         self.wakers.append(&mut entry.cancel_wakers);
         if let Some(receiver) = &mut entry.receiver {
@@ -156,7 +235,7 @@ impl<A> ServerSession<A> {
             .map(|(id, _)| *id)
             .collect();
         for call in expired {
-            self.stop(call);
+            self.stop(call, Interruption::DeadlineExceeded);
             self.push_end(
                 call,
                 &Status::deadline_exceeded("the deadline passed"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{MethodIndex, ServerSession, StartCall};
+use super::{Interruption, MethodIndex, ServerSession, StartCall};
 use crate::{
     descriptor::MethodDescriptor,
     metadata::Metadata,
@@ -225,6 +225,7 @@ impl<A> ServerSession<A> {
             method,
             payload,
             metadata,
+            received: now,
             deadline,
         };
         let credit = self
@@ -294,7 +295,7 @@ impl<A> ServerSession<A> {
         match kind {
             Kind::Message => self.handle_message(call, envelope.payload, envelope.last),
             Kind::Cancel => {
-                self.stop(call);
+                self.stop(call, Interruption::Cancelled);
             }
             _ => self.wakers.extend(self.outbox.grant(call, envelope.credit)),
         }
@@ -329,7 +330,7 @@ impl<A> ServerSession<A> {
 
     /// The client broke the rules of one call: its handler is stopped.
     fn end_by_peer(&mut self, call: CallId, status: &Status) {
-        if self.stop(call) {
+        if self.stop(call, Interruption::Refused) {
             self.push_end(call, status, false);
         }
     }

@@ -1,0 +1,264 @@
+//! Calls with a stream of requests: client-streaming and bidirectional.
+//!
+//! **Invariant**: requests leave as fast as the server takes them, no faster; what is dropped before
+//! its end is never taken for complete.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use prost::Message;
+
+use super::{
+    Streaming, call_options,
+    flight::{Flight, Place, over},
+    open::Spec,
+    streaming::poll_departure,
+};
+use crate::{error::CallError, metadata::Metadata, status::Status};
+
+macro_rules! request_stream_call {
+    ($(#[$doc:meta])* $call:ident) => {
+        $(#[$doc])*
+        #[must_use = "a call does nothing until it is awaited"]
+        pub struct $call<Req, Rep> {
+            spec: Spec,
+            flight: Option<Flight>,
+            types: PhantomData<fn(Req) -> Rep>,
+        }
+
+        impl<Req, Rep> $call<Req, Rep> {
+            pub(crate) const fn new(spec: Spec) -> Self {
+                Self {
+                    spec,
+                    flight: None,
+                    types: PhantomData,
+                }
+            }
+
+            const fn spec(&self) -> &Spec {
+                &self.spec
+            }
+
+            const fn spec_mut(&mut self) -> &mut Spec {
+                &mut self.spec
+            }
+        }
+
+        call_options!($call<Req, Rep>);
+    };
+}
+
+request_stream_call! {
+    /// A client-streaming call: resolves to the [`ClientStream`] to send requests on.
+    ClientStreamingCall
+}
+
+request_stream_call! {
+    /// A bidirectional call: resolves to the [`BidiStream`].
+    BidiStreamingCall
+}
+
+impl<Req: Message, Rep: Message + Default> Future for ClientStreamingCall<Req, Rep> {
+    type Output = Result<ClientStream<Req, Rep>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let begin = || Flight::new(&this.spec, None);
+        let flight = ready!(poll_departure(&mut this.flight, begin, cx))?;
+        Poll::Ready(Ok(ClientStream {
+            responses: Streaming::new(flight),
+            requests: PhantomData,
+        }))
+    }
+}
+
+impl<Req: Message, Rep: Message + Default> Future for BidiStreamingCall<Req, Rep> {
+    type Output = Result<BidiStream<Req, Rep>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let begin = || Flight::new(&this.spec, None);
+        let flight = ready!(poll_departure(&mut this.flight, begin, cx))?;
+        Poll::Ready(Ok(BidiStream {
+            responses: Streaming::new(flight),
+            requests: PhantomData,
+        }))
+    }
+}
+
+/// The requests of a client-streaming call. Dropping it cancels the call.
+pub struct ClientStream<Req, Rep> {
+    responses: Streaming<Rep>,
+    requests: PhantomData<fn(Req)>,
+}
+
+impl<Req: Message, Rep: Message + Default> ClientStream<Req, Rep> {
+    /// Sends a request, waiting until the server takes more.
+    ///
+    /// # Errors
+    /// [`TooLarge`](crate::IpcError::TooLarge) if the message does not fit a frame, and the call goes
+    /// on; otherwise the call is over, and [`finish`](Self::finish) tells how it ended.
+    pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
+        send(&mut self.responses, &request).await
+    }
+
+    /// Ends the requests and waits for the response.
+    ///
+    /// # Errors
+    /// Why the call failed.
+    pub async fn finish(self) -> Result<Rep, CallError> {
+        self.finish_with_trailers()
+            .await
+            .map(|(response, _)| response)
+    }
+
+    /// As [`finish`](Self::finish), and returns what the server sent beside the response.
+    ///
+    /// # Errors
+    /// Why the call failed.
+    pub async fn finish_with_trailers(mut self) -> Result<(Rep, Metadata), CallError> {
+        half_close(&mut self.responses).await;
+        self.responses.outcome().await
+    }
+}
+
+impl<Req, Rep> fmt::Debug for ClientStream<Req, Rep> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientStream").finish_non_exhaustive()
+    }
+}
+
+/// Both streams of a bidirectional call. Dropping it cancels the call.
+pub struct BidiStream<Req, Rep> {
+    responses: Streaming<Rep>,
+    requests: PhantomData<fn(Req)>,
+}
+
+impl<Req: Message, Rep: Message + Default> BidiStream<Req, Rep> {
+    /// Sends a request, waiting until the server takes more.
+    ///
+    /// # Errors
+    /// As [`ClientStream::send`]; [`message`](Self::message) tells how the call ended.
+    pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
+        send(&mut self.responses, &request).await
+    }
+
+    /// Ends the requests; responses may still come.
+    pub async fn half_close(&mut self) {
+        half_close(&mut self.responses).await;
+    }
+
+    /// The next response, or `None` at the end.
+    ///
+    /// # Errors
+    /// Why the call failed.
+    pub async fn message(&mut self) -> Result<Option<Rep>, CallError> {
+        self.responses.message().await
+    }
+
+    /// What the server sent at the end of the responses; empty before.
+    #[must_use]
+    pub const fn trailers(&self) -> &Metadata {
+        self.responses.trailers()
+    }
+
+    /// Both streams apart, for two tasks. From here on the library does not begin the call again by
+    /// itself.
+    #[must_use]
+    pub fn split(mut self) -> (BidiSender<Req>, Streaming<Rep>) {
+        let flight = &mut self.responses.flight;
+        flight.commit();
+        let sender = BidiSender {
+            place: flight.place().cloned(),
+            spec: flight.spec.clone(),
+            finished: false,
+            requests: PhantomData,
+        };
+        (sender, self.responses)
+    }
+}
+
+impl<Req, Rep> fmt::Debug for BidiStream<Req, Rep> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BidiStream")
+            .field("responses", &self.responses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The requests of a bidirectional call that was [split](BidiStream::split).
+///
+/// Dropping it before [`finish`](Self::finish) cancels the call: what was sent is not taken for all.
+pub struct BidiSender<Req> {
+    place: Option<Place>,
+    spec: Spec,
+    finished: bool,
+    requests: PhantomData<fn(Req)>,
+}
+
+impl<Req: Message> BidiSender<Req> {
+    /// Sends a request, waiting until the server takes more.
+    ///
+    /// # Errors
+    /// As [`ClientStream::send`]; the other half tells how the call ended.
+    pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
+        if let Some(place) = &self.place
+            && poll_fn(|cx| place.poll_room(cx)).await
+        {
+            return place.send(&request, &self.spec);
+        }
+        Err(over(&self.spec))
+    }
+
+    /// Ends the requests; responses may still come.
+    pub fn finish(mut self) {
+        self.finished = true;
+        if let Some(place) = &self.place {
+            place.half_close();
+        }
+    }
+}
+
+impl<Req> Drop for BidiSender<Req> {
+    fn drop(&mut self) {
+        if let Some(Place { conn, id }) = self.place.as_ref().filter(|_| !self.finished) {
+            let status = Status::cancelled("the requests were dropped before their end");
+            conn.with(|session| session.refuse(*id, status));
+        }
+    }
+}
+
+impl<Req> fmt::Debug for BidiSender<Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BidiSender")
+            .field("method", &self.spec.method.path)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn send<Req, Rep>(responses: &mut Streaming<Rep>, request: &Req) -> Result<(), CallError>
+where
+    Req: Message,
+    Rep: Message + Default,
+{
+    while let Some(place) = poll_fn(|cx| responses.poll_open(cx)).await {
+        if poll_fn(|cx| responses.poll_room(&place, cx)).await {
+            place.send(request, &responses.flight.spec)?;
+            responses.flight.commit();
+            return Ok(());
+        }
+    }
+    Err(over(&responses.flight.spec))
+}
+
+async fn half_close<Rep: Message + Default>(responses: &mut Streaming<Rep>) {
+    if let Some(place) = poll_fn(|cx| responses.poll_open(cx)).await {
+        place.half_close();
+        responses.flight.commit();
+    }
+}
