@@ -10,6 +10,7 @@ mod flight;
 mod interceptor;
 mod keeper;
 mod open;
+mod raw;
 mod requests;
 mod streaming;
 mod stub;
@@ -20,6 +21,7 @@ pub use self::{
     builder::ChannelBuilder,
     channel::{Channel, ChannelState, ChannelStats},
     interceptor::{ClientInterceptor, ClientNext, OutgoingCall, Reply},
+    raw::RawMessage,
     requests::{BidiSender, BidiStream, BidiStreamingCall, ClientStream, ClientStreamingCall},
     streaming::{ServerStreamingCall, Streaming},
     stub::Stub,
