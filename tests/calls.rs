@@ -11,12 +11,16 @@ use std::{
 };
 
 use daemoneye_ipc::{
-    Channel, ChannelState, Code, DrainReport, IpcConfig, IpcError, Server, bytes::Bytes,
-    health::HealthReporter, server::ServerStats,
+    __private::{HandlerSlot, ServerCall, Service},
+    Channel, ChannelState, Code, DrainReport, Inbound, IpcConfig, IpcError, Server,
+    bytes::Bytes,
+    descriptor::ServiceDescriptor,
+    health::HealthReporter,
+    server::ServerStats,
 };
 use daemoneye_ipc_generated::conformance::v1::{
-    ChatRequest, CollectRequest, ConformanceClient, ConformanceServer, CountRequest, EchoRequest,
-    EmitRequest, FailRequest, InspectRequest, Leaf, Node, SleepRequest,
+    CONFORMANCE_SERVICE, ChatRequest, CollectRequest, ConformanceClient, ConformanceServer,
+    CountRequest, EchoRequest, EmitRequest, FailRequest, InspectRequest, Leaf, Node, SleepRequest,
 };
 use ipc_conformance::ConformanceService;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -565,4 +569,46 @@ async fn calls_lost_with_their_server_are_never_run_twice() {
         (sure..=sure + unsure).contains(&total),
         "{sure} answered, {unsure} unknown, {total} run"
     );
+}
+
+/// Hands the request stream of each call on, and never answers.
+struct HandsOn(tokio::sync::mpsc::UnboundedSender<Inbound<CollectRequest>>);
+
+impl Service for HandsOn {
+    fn descriptor(&self) -> &'static ServiceDescriptor {
+        CONFORMANCE_SERVICE
+    }
+
+    fn dispatch(&self, _: usize, call: ServerCall, slot: &mut HandlerSlot) {
+        let requests = call.inbound();
+        self.0.send(requests).expect("the test waits");
+        slot.run(async move {
+            let _unanswered = call;
+            std::future::pending::<()>().await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_request_stream_that_was_cut_off_does_not_read_as_complete() {
+    let (told, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    let server = daemoneye_ipc::testing::serve(HandsOn(told));
+    let client = ConformanceClient::new(server.channel());
+    let mut cut_off = client.collect().await.expect("begun");
+    cut_off
+        .send(CollectRequest::default())
+        .await
+        .expect("taken");
+    let mut requests = within(calls.recv()).await.expect("a call");
+    within(requests.message()).await.expect("one").expect("one");
+    drop(cut_off);
+    let error = within(requests.message()).await.expect_err("not the end");
+    assert_eq!(error.code(), Code::Cancelled);
+    assert_eq!(within(requests.message()).await, Ok(None));
+
+    let complete = client.collect().await.expect("begun");
+    let complete = tokio::spawn(complete.finish());
+    let mut requests = within(calls.recv()).await.expect("a call");
+    assert_eq!(within(requests.message()).await, Ok(None));
+    complete.abort();
 }

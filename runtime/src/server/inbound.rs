@@ -24,7 +24,8 @@ use crate::{
 
 /// The messages that the client of a client-streaming or bidirectional call sends.
 ///
-/// Ends with `None` when the client half-closes.
+/// Ends with `None` when the client half-closes, and in no other way: what came before `None` is all that
+/// the client sent.
 pub struct Inbound<M> {
     /// Where more comes from; `None` if all is in `batch`.
     source: Option<(Arc<Connection>, CallId)>,
@@ -59,7 +60,9 @@ impl<M: Message + Default> Inbound<M> {
     /// The next message, or `None` at the end.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT if the message does not decode.
+    /// INVALID_ARGUMENT if the message does not decode; CANCELLED, once, when the client goes away or
+    /// cancels before it half-closes, or the call's deadline passes. A handler's own future is dropped
+    /// then; this is for what it gave to others, and for one that runs at that very moment.
     pub async fn message(&mut self) -> Result<Option<M>, Status> {
         poll_fn(|cx| self.poll_message(cx)).await.transpose()
     }
@@ -70,8 +73,15 @@ impl<M: Message + Default> Inbound<M> {
             && let Some((conn, call)) = &self.source
         {
             let (consumed, batch) = (std::mem::take(&mut self.consumed), &mut self.batch);
-            let more = conn.with(|session| session.poll_messages(*call, consumed, batch, cx));
+            let (more, is_wanted) = conn.with(|session| {
+                let more = session.poll_messages(*call, consumed, batch, cx);
+                (more, session.is_wanted(*call))
+            });
             self.ended = !std::task::ready!(more);
+            if self.ended && !is_wanted {
+                let why = "the call ended before its client had sent all";
+                return Poll::Ready(Some(Err(Status::cancelled(why))));
+            }
         }
         Poll::Ready(self.batch.pop_front().map(|payload| {
             self.consumed += cost(payload.len());
