@@ -10,10 +10,10 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use daemoneye_ipc::{CallContext, Channel, IpcConfig, Server, Status, Stream};
+//! use daemoneye_ipc::{CallContext, Channel, Inbound, IpcConfig, Server, Status, Stream};
 //! use daemoneye_ipc_generated::agent::v1::{
 //!     Agent, AgentClient, AgentServer, GetStatusRequest, GetStatusResponse, ListAlertsRequest,
-//!     ListAlertsResponse, RunTaskRequest, RunTaskResponse,
+//!     ListAlertsResponse, RunTaskRequest, RunTaskResponse, UploadRulesRequest, UploadRulesResponse,
 //! };
 //!
 //! struct Idle;
@@ -35,6 +35,14 @@
 //!         _: ListAlertsRequest,
 //!     ) -> Result<impl Stream<Item = Result<ListAlertsResponse, Status>>, Status> {
 //!         Ok(futures_util::stream::empty())
+//!     }
+//!     async fn upload_rules(
+//!         &self,
+//!         _: &CallContext,
+//!         mut rules: Inbound<UploadRulesRequest>,
+//!     ) -> Result<UploadRulesResponse, Status> {
+//!         while rules.message().await?.is_some() {}
+//!         Ok(UploadRulesResponse::default())
 //!     }
 //! }
 //!

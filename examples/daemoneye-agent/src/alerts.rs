@@ -10,12 +10,19 @@ use std::{
 };
 
 use daemoneye_ipc::{Status, Stream};
-use daemoneye_ipc_generated::{agent::v1::Alert, procmond::v1::ProcessRecord};
+use daemoneye_ipc_generated::{
+    agent::v1::{Alert, RuleStatus, UploadRulesResponse},
+    procmond::v1::ProcessRecord,
+};
 use futures_util::stream;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::rules::Rule;
+use crate::{
+    rules::{Rule, Verdict},
+    ruleset::{InForce, Ruleset},
+    upload::Upload,
+};
 
 /// Alerts that are kept.
 const KEPT: usize = 1024;
@@ -26,7 +33,10 @@ type Run = (u32, Option<(i64, i32)>);
 /// The alerts of one agent.
 #[derive(Debug)]
 pub(crate) struct Alerts {
-    rules: Vec<Rule>,
+    /// Held, to read, while a process is judged: no rule raises an alert once it is not in force.
+    rules: RwLock<Ruleset>,
+    /// Rises with each change of the rules.
+    uploads: watch::Sender<u64>,
     /// Names this run, so that its numbers are not taken for those of another.
     epoch: String,
     log: Mutex<Log>,
@@ -38,8 +48,8 @@ struct Log {
     next: u64,
     kept: VecDeque<Arc<Alert>>,
     capacity: usize,
-    /// The rules, by their place in the list, that have matched each process that still runs.
-    raised: HashMap<Run, HashSet<usize>>,
+    /// The rules in force that have matched each process that still runs.
+    raised: HashMap<Run, HashSet<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,21 +86,51 @@ impl Alerts {
             .unwrap_or_default();
         let epoch = format!("{:x}-{:x}", now.as_nanos(), std::process::id());
         Self {
-            rules,
+            rules: RwLock::new(Ruleset::new(rules)),
+            uploads: watch::Sender::new(0),
             epoch,
             log: Mutex::new(log),
             tip,
         }
     }
 
-    /// Names of the rules in force.
-    pub(crate) fn rules(&self) -> Vec<String> {
-        self.rules.iter().map(|rule| rule.name.clone()).collect()
+    /// The rules in force.
+    pub(crate) fn rules(&self) -> Vec<RuleStatus> {
+        self.rules.read().report()
     }
 
     /// Whether there are rules about what changes without an event.
     pub(crate) fn need_looks(&self) -> bool {
-        self.rules.iter().any(Rule::needs_looks)
+        self.rules.read().needs_looks()
+    }
+
+    /// Puts an upload in force, all at once; a dry run only tells what it would change.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED if there were too many rules, and nothing is changed.
+    pub(crate) fn put_in_force(&self, upload: Upload) -> Result<UploadRulesResponse, Status> {
+        let (set, is_dry_run) = (upload.name().to_owned(), upload.is_dry_run());
+        let mut rules = self.rules.write();
+        let (changed, report) = rules.with(upload)?;
+        if is_dry_run {
+            return Ok(report);
+        }
+        *rules = changed;
+        let ids: HashSet<_> = rules.iter().map(|known| known.id).collect();
+        for raised in self.log.lock().raised.values_mut() {
+            raised.retain(|id| ids.contains(id));
+        }
+        drop(rules);
+        self.uploads.send_modify(|uploads| *uploads += 1);
+        let (added, replaced) = (report.added.len(), report.replaced.len());
+        let (removed, in_force) = (report.removed.len(), report.in_force);
+        tracing::info!(set, added, replaced, removed, in_force, "rules uploaded");
+        Ok(report)
+    }
+
+    /// Changes with each change of the rules.
+    pub(crate) fn uploads(&self) -> watch::Receiver<u64> {
+        self.uploads.subscribe()
     }
 
     /// Alerts that were raised so far.
@@ -98,31 +138,47 @@ impl Alerts {
         self.log.lock().last()
     }
 
-    /// Raises an alert for every rule that matches `process` and has not matched it before.
-    pub(crate) fn evaluate(&self, process: &ProcessRecord) {
-        for (index, rule) in self.rules.iter().enumerate() {
-            let Some(reason) = rule.matches(process) else {
-                continue;
-            };
-            let mut log = self.log.lock();
-            if !log.raised.entry(run_of(process)).or_default().insert(index) {
-                continue;
+    /// Raises an alert for every rule that matches `process` and has not matched it before. Returns
+    /// whether more could be said with the hash of its executable.
+    pub(crate) fn evaluate(&self, process: &ProcessRecord) -> bool {
+        let rules = self.rules.read();
+        let mut wants_hash = false;
+        for known in rules.iter() {
+            match known.rule.judge(process) {
+                Verdict::No => {}
+                Verdict::NeedsHash => wants_hash |= !self.log.lock().has_raised(process, known.id),
+                Verdict::Match(reason) => self.raise(known, process, reason),
             }
-            tracing::info!(rule = rule.name, pid = process.pid, reason, "alert");
-            let sequence = log.next;
-            log.push(Alert {
-                sequence,
-                rule: rule.name.clone(),
-                reason,
-                time: Some(SystemTime::now().into()),
-                process: Some(process.clone()),
-                missed_before: 0,
-                epoch: self.epoch.clone(),
-            });
-            // Under the lock, so that the tip never goes back.
-            let last = log.last();
-            self.tip.send_modify(|tip| tip.last = last);
         }
+        wants_hash
+    }
+
+    fn raise(&self, known: &InForce, process: &ProcessRecord, reason: String) {
+        let mut log = self.log.lock();
+        if !log
+            .raised
+            .entry(run_of(process))
+            .or_default()
+            .insert(known.id)
+        {
+            return;
+        }
+        let rule = known.rule.name();
+        tracing::info!(rule, pid = process.pid, reason, "alert");
+        let sequence = log.next;
+        log.push(Alert {
+            sequence,
+            rule: rule.to_owned(),
+            reason,
+            time: Some(SystemTime::now().into()),
+            process: Some(process.clone()),
+            missed_before: 0,
+            epoch: self.epoch.clone(),
+        });
+        known.count_alert();
+        // Under the lock, so that the tip never goes back.
+        let last = log.last();
+        self.tip.send_modify(|tip| tip.last = last);
     }
 
     /// A process has ended.
@@ -178,6 +234,11 @@ impl Alerts {
 impl Log {
     const fn last(&self) -> u64 {
         self.next - 1
+    }
+
+    fn has_raised(&self, process: &ProcessRecord, rule: u64) -> bool {
+        let raised = self.raised.get(&run_of(process));
+        raised.is_some_and(|raised| raised.contains(&rule))
     }
 
     fn push(&mut self, alert: Alert) {

@@ -10,9 +10,12 @@ use daemoneye_ipc_generated::procmond::v1::{
     ListProcessesRequest, ProcessEventKind, ProcessMonitorClient, ProcessRecord,
     WatchProcessesRequest, WatchProcessesResponse, watch_processes_response::Item,
 };
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::{
+    sync::watch,
+    time::{Interval, MissedTickBehavior, interval, sleep},
+};
 
-use crate::{alerts::Alerts, state::State};
+use crate::{alerts::Alerts, hashes::Hashes, state::State};
 
 /// Time between two looks at all processes for rules about CPU and memory.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -26,6 +29,8 @@ pub(crate) struct Link {
     endpoint: String,
     state: Arc<State>,
     alerts: Arc<Alerts>,
+    uploads: watch::Receiver<u64>,
+    hashes: Hashes,
     /// All processes have to be looked at, because something may have been missed.
     look: bool,
     pauses: Pauses,
@@ -66,6 +71,8 @@ impl Link {
         let endpoint = config.endpoint_path.display().to_string();
         let pauses = Pauses::new(config);
         Self {
+            hashes: Hashes::new(client.clone()),
+            uploads: alerts.uploads(),
             client,
             endpoint,
             state,
@@ -122,6 +129,13 @@ impl Link {
                     None => return Ok(()),
                 },
                 () = tick(&mut looks) => self.look_at_all().await?,
+                hashed = self.hashes.next() => drop(self.alerts.evaluate(&hashed)),
+                // The rules may be about what is there already, and about other things than before.
+                () = changed(&mut self.uploads) => {
+                    looks = self.looks();
+                    self.look = true;
+                    self.look_at_all().await?;
+                }
             }
         }
     }
@@ -160,14 +174,18 @@ impl Link {
         Ok(())
     }
 
-    fn judge(&self, kind: ProcessEventKind, process: &ProcessRecord) {
+    fn judge(&mut self, kind: ProcessEventKind, process: &ProcessRecord) {
         match kind {
             ProcessEventKind::Exited => self.alerts.forget(process),
             ProcessEventKind::Started
             | ProcessEventKind::Changed
-            | ProcessEventKind::Unspecified => {
-                self.alerts.evaluate(process);
-            }
+            | ProcessEventKind::Unspecified => self.evaluate(process),
+        }
+    }
+
+    fn evaluate(&mut self, process: &ProcessRecord) {
+        if self.alerts.evaluate(process) {
+            self.hashes.want(process.pid);
         }
     }
 
@@ -180,7 +198,7 @@ impl Link {
             processes.extend(batch.processes);
         }
         for process in &processes {
-            self.alerts.evaluate(process);
+            self.evaluate(process);
         }
         self.alerts.retain(&processes);
         self.look = false;
@@ -201,6 +219,13 @@ async fn tick(interval: &mut Option<Interval>) {
     match interval {
         Some(interval) => drop(interval.tick().await),
         None => std::future::pending().await,
+    }
+}
+
+/// The next change; never once there is nobody left to make one.
+async fn changed(changes: &mut watch::Receiver<u64>) {
+    if changes.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

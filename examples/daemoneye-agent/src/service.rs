@@ -5,11 +5,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use daemoneye_ipc::{CallContext, Status, Stream};
+use daemoneye_ipc::{CallContext, Inbound, Status, Stream};
 use daemoneye_ipc_generated::{
     agent::v1::{
         Agent, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse,
-        RunTaskRequest, RunTaskResponse,
+        RunTaskRequest, RunTaskResponse, UploadRulesRequest, UploadRulesResponse,
     },
     procmond::v1::ProcessMonitorClient,
 };
@@ -19,6 +19,7 @@ use crate::{
     alerts::Alerts,
     state::State,
     tasks::{self, Running},
+    upload::Upload,
 };
 
 /// The handler.
@@ -71,5 +72,14 @@ impl Agent for AgentService {
             .alerts
             .stream(request.after_sequence, &request.epoch, request.follow)?;
         Ok(alerts.map(|alert| Ok(ListAlertsResponse { alert: Some(alert) })))
+    }
+
+    async fn upload_rules(
+        &self,
+        _: &CallContext,
+        requests: Inbound<UploadRulesRequest>,
+    ) -> Result<UploadRulesResponse, Status> {
+        let upload = Upload::receive(requests).await?;
+        self.alerts.put_in_force(upload)
     }
 }

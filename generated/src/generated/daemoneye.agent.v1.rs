@@ -132,7 +132,7 @@ pub struct GetStatusRequest {}
     clippy::pedantic
 )]
 /// How the agent is.
-#[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct GetStatusResponse {
     /// The link to the process monitor.
@@ -159,17 +159,43 @@ pub struct GetStatusResponse {
     /// Time since the agent began to serve.
     #[prost(message, optional, tag = "8")]
     pub uptime: ::core::option::Option<::daemoneye_ipc::prost_types::Duration>,
-    /// Names of the rules in force.
-    #[prost(string, repeated, tag = "9")]
-    pub rules: ::daemoneye_ipc::prost::alloc::vec::Vec<
-        ::daemoneye_ipc::prost::alloc::string::String,
-    >,
+    /// The rules in force, by name.
+    #[prost(message, repeated, tag = "9")]
+    pub rules: ::daemoneye_ipc::prost::alloc::vec::Vec<RuleStatus>,
     /// Which run of the monitor that number is from.
     #[prost(string, tag = "10")]
     pub epoch: ::daemoneye_ipc::prost::alloc::string::String,
     /// Why the link was lost or could not be made, for people; empty while it is made.
     #[prost(string, tag = "11")]
     pub link_error: ::daemoneye_ipc::prost::alloc::string::String,
+    /// The collectors that are registered, by name.
+    #[prost(message, repeated, tag = "12")]
+    pub collectors: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        super::super::collector::v1::CollectorStatus,
+    >,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// A rule in force.
+#[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct RuleStatus {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::daemoneye_ipc::prost::alloc::string::String,
+    /// The set that it came with; empty for a rule that is built in.
+    #[prost(string, tag = "2")]
+    pub set: ::daemoneye_ipc::prost::alloc::string::String,
+    /// Alerts that it has raised since it is in force.
+    #[prost(uint64, tag = "3")]
+    pub alerts: u64,
 }
 #[allow(
     dead_code,
@@ -255,6 +281,178 @@ pub struct Alert {
     clippy::nursery,
     clippy::pedantic
 )]
+/// Part of an upload.
+#[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct UploadRulesRequest {
+    /// Which part.
+    #[prost(oneof = "upload_rules_request::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<upload_rules_request::Part>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// Nested message and enum types in `UploadRulesRequest`.
+pub mod upload_rules_request {
+    /// Which part.
+    #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
+    #[prost(prost_path = "::daemoneye_ipc::prost")]
+    pub enum Part {
+        /// First of all: what is uploaded.
+        #[prost(message, tag = "1")]
+        Set(super::RuleSet),
+        /// A rule.
+        #[prost(message, tag = "2")]
+        Rule(super::Rule),
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// What is uploaded: 1024 rules at most, of one MiB at most together.
+#[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct RuleSet {
+    /// Its name, for people: as a rule's.
+    #[prost(string, tag = "1")]
+    pub name: ::daemoneye_ipc::prost::alloc::string::String,
+    /// What becomes of the rules that are in force.
+    #[prost(enumeration = "UploadMode", tag = "2")]
+    pub mode: i32,
+    /// Only judge the rules, and say what they would change.
+    #[prost(bool, tag = "3")]
+    pub dry_run: bool,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// A named predicate over process records. All conditions that are set have to hold, at least one has to be
+/// set, and what could not be read never matches.
+#[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct Rule {
+    /// Its name, as alerts show it: letters, digits, `.`, `_` and `-`, 128 bytes at most.
+    #[prost(string, tag = "1")]
+    pub name: ::daemoneye_ipc::prost::alloc::string::String,
+    /// The process's name matches one of these globs: `*`, `?`, `[a-z]`, `{a,b}`. Together with
+    /// `executable_globs`: 64 at most, of 1024 bytes at most each.
+    #[prost(string, repeated, tag = "2")]
+    pub name_globs: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::alloc::string::String,
+    >,
+    /// The path of its executable matches one of these globs; `*` within a name, `**` across names.
+    #[prost(string, repeated, tag = "3")]
+    pub executable_globs: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::alloc::string::String,
+    >,
+    /// It runs as one of these users.
+    #[prost(uint32, repeated, tag = "4")]
+    pub user_ids: ::daemoneye_ipc::prost::alloc::vec::Vec<u32>,
+    /// It uses more than this share of one CPU, in percent.
+    #[prost(double, optional, tag = "5")]
+    pub cpu_percent_over: ::core::option::Option<f64>,
+    /// It holds more memory than this, in bytes.
+    #[prost(uint64, optional, tag = "6")]
+    pub memory_bytes_over: ::core::option::Option<u64>,
+    /// Its executable's SHA-256 is none of these.
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    pub allowed_hashes: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::bytes::Bytes,
+    >,
+    /// Its executable's SHA-256 is one of these.
+    #[prost(bytes = "bytes", repeated, tag = "8")]
+    pub forbidden_hashes: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::bytes::Bytes,
+    >,
+    /// What has become of the file that it runs.
+    #[prost(enumeration = "OnDisk", tag = "9")]
+    pub on_disk: i32,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// What an upload has changed; after a dry run, what it would have.
+#[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct UploadRulesResponse {
+    /// Rules in force after it.
+    #[prost(uint32, tag = "1")]
+    pub in_force: u32,
+    /// Names that are new.
+    #[prost(string, repeated, tag = "2")]
+    pub added: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::alloc::string::String,
+    >,
+    /// Names whose rules have become others.
+    #[prost(string, repeated, tag = "3")]
+    pub replaced: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::alloc::string::String,
+    >,
+    /// Names that are gone.
+    #[prost(string, repeated, tag = "4")]
+    pub removed: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::alloc::string::String,
+    >,
+    /// Rules that were in force just so.
+    #[prost(uint32, tag = "5")]
+    pub unchanged: u32,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// What is wrong with an uploaded rule; the details of the status.
+#[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct RuleProblem {
+    /// Which one of the upload, from 0.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// Its name, as it came.
+    #[prost(string, tag = "2")]
+    pub rule: ::daemoneye_ipc::prost::alloc::string::String,
+    /// What is wrong, and what would be right.
+    #[prost(string, tag = "3")]
+    pub problem: ::daemoneye_ipc::prost::alloc::string::String,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// The agent's link to the process monitor.
 #[derive(
     Clone,
@@ -312,6 +510,130 @@ impl LinkState {
         }
     }
 }
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// What becomes of the rules that are in force.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    ::daemoneye_ipc::prost::Enumeration
+)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+#[repr(i32)]
+pub enum UploadMode {
+    /// Not told: merge.
+    Unspecified = 0,
+    /// They stay, but for those of the same name as an uploaded one.
+    Merge = 1,
+    /// They go, the built-in ones too: what is uploaded is all.
+    Replace = 2,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl UploadMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "UPLOAD_MODE_UNSPECIFIED",
+            Self::Merge => "UPLOAD_MODE_MERGE",
+            Self::Replace => "UPLOAD_MODE_REPLACE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UPLOAD_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "UPLOAD_MODE_MERGE" => Some(Self::Merge),
+            "UPLOAD_MODE_REPLACE" => Some(Self::Replace),
+            _ => None,
+        }
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// What has become of the file that a process runs.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    ::daemoneye_ipc::prost::Enumeration
+)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+#[repr(i32)]
+pub enum OnDisk {
+    /// Whatever it is.
+    Unspecified = 0,
+    /// It is not there any more.
+    Deleted = 1,
+    /// Another file is in its place.
+    Replaced = 2,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl OnDisk {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ON_DISK_UNSPECIFIED",
+            Self::Deleted => "ON_DISK_DELETED",
+            Self::Replaced => "ON_DISK_REPLACED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ON_DISK_UNSPECIFIED" => Some(Self::Unspecified),
+            "ON_DISK_DELETED" => Some(Self::Deleted),
+            "ON_DISK_REPLACED" => Some(Self::Replaced),
+            _ => None,
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x56bd_42ae_a71d_2e1c> for Alert {
     const FULL_NAME: &'static str = "daemoneye.agent.v1.Alert";
 }
@@ -328,11 +650,31 @@ impl ::daemoneye_ipc::__private::IsMessage<0xc88b_f83c_42cf_e7f3>
 for ListAlertsResponse {
     const FULL_NAME: &'static str = "daemoneye.agent.v1.ListAlertsResponse";
 }
+impl ::daemoneye_ipc::__private::IsMessage<0x9b51_131f_f407_d2ac> for Rule {
+    const FULL_NAME: &'static str = "daemoneye.agent.v1.Rule";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xc2d1_0d72_aacc_3cee> for RuleProblem {
+    const FULL_NAME: &'static str = "daemoneye.agent.v1.RuleProblem";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0x2e6d_fc8d_e318_5d40> for RuleSet {
+    const FULL_NAME: &'static str = "daemoneye.agent.v1.RuleSet";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xbe70_24b8_8333_6e5e> for RuleStatus {
+    const FULL_NAME: &'static str = "daemoneye.agent.v1.RuleStatus";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xfca3_bfee_1a34_c1df> for RunTaskRequest {
     const FULL_NAME: &'static str = "daemoneye.agent.v1.RunTaskRequest";
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x74b6_6fd5_f8d2_4d82> for RunTaskResponse {
     const FULL_NAME: &'static str = "daemoneye.agent.v1.RunTaskResponse";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xda05_229c_c264_0f4d>
+for UploadRulesRequest {
+    const FULL_NAME: &'static str = "daemoneye.agent.v1.UploadRulesRequest";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xaac5_9259_97f5_6707>
+for UploadRulesResponse {
+    const FULL_NAME: &'static str = "daemoneye.agent.v1.UploadRulesResponse";
 }
 /// What the operator's tools talk to.
 ///
@@ -380,13 +722,23 @@ pub trait Agent: ::core::marker::Send + ::core::marker::Sync + 'static {
             ::daemoneye_ipc::Status,
         >,
     > + ::core::marker::Send;
+    /// Puts rules in force, all of them or none: first a RuleSet, then one Rule at a time, each judged as it
+    /// comes. What was uploaded is in force from the response on, until the agent ends. A stream that fails,
+    /// or is dropped, changes nothing. A rule that is wrong is INVALID_ARGUMENT with a RuleProblem as details.
+    fn upload_rules(
+        &self,
+        ctx: &::daemoneye_ipc::CallContext,
+        requests: ::daemoneye_ipc::Inbound<UploadRulesRequest>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<UploadRulesResponse, ::daemoneye_ipc::Status>,
+    > + ::core::marker::Send;
 }
 /// Describes the service `daemoneye.agent.v1.Agent`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
 pub const AGENT_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
     name: "daemoneye.agent.v1.Agent",
     revision: 0,
-    fingerprint: 0xb2e8_d9f2_810b_d99c,
+    fingerprint: 0x965d_2310_2098_b909,
     compatible: &[],
     methods: &[
         ::daemoneye_ipc::descriptor::MethodDescriptor {
@@ -416,8 +768,17 @@ pub const AGENT_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
             input: "daemoneye.agent.v1.ListAlertsRequest",
             output: "daemoneye.agent.v1.ListAlertsResponse",
         },
+        ::daemoneye_ipc::descriptor::MethodDescriptor {
+            name: "UploadRules",
+            path: "/daemoneye.agent.v1.Agent/UploadRules",
+            ordinal: 0xaaa5_4d58_6525_a3ac,
+            kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
+            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Idempotent,
+            input: "daemoneye.agent.v1.UploadRulesRequest",
+            output: "daemoneye.agent.v1.UploadRulesResponse",
+        },
     ],
-    file_descriptor_set: b"\n\xFB\x01\n\x1Egoogle/protobuf/duration.proto\x12\x0Fgoogle.protobuf\":\n\x08Duration\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x83\x01\n\x13com.google.protobufB\rDurationProtoP\x01Z1google.golang.org/protobuf/types/known/durationpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xB9(\n$daemoneye/procmond/v1/procmond.proto\x12\x15daemoneye.procmond.v1\x1A\x1Egoogle/protobuf/duration.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\xC7\x05\n\rProcessRecord\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\"\n\nparent_pid\x18\x02 \x01(\rH\0R\tparentPid\x88\x01\x01\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12,\n\x0Fexecutable_path\x18\x04 \x01(\tH\x01R\x0EexecutablePath\x88\x01\x01\x12!\n\x0Ccommand_line\x18\x05 \x03(\tR\x0BcommandLine\x129\n\nstart_time\x18\x06 \x01(\x0B2\x1A.google.protobuf.TimestampR\tstartTime\x12$\n\x0Bcpu_percent\x18\x07 \x01(\x01H\x02R\ncpuPercent\x88\x01\x01\x12&\n\x0Cmemory_bytes\x18\x08 \x01(\x04H\x03R\x0BmemoryBytes\x88\x01\x01\x12'\n\x0Fexecutable_hash\x18\t \x01(\x0CR\x0EexecutableHash\x12K\n\x0Ehash_algorithm\x18\n \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\rhashAlgorithm\x12\x1C\n\x07user_id\x18\x0B \x01(\rH\x04R\x06userId\x88\x01\x01\x12\x1E\n\naccessible\x18\x0C \x01(\x08R\naccessible\x12\x1F\n\x0Bfile_exists\x18\r \x01(\x08R\nfileExists\x12C\n\x0Fcollection_time\x18\x0E \x01(\x0B2\x1A.google.protobuf.TimestampR\x0EcollectionTime\x12(\n\x10on_disk_mismatch\x18\x0F \x01(\x08R\x0EonDiskMismatchB\r\n\x0B_parent_pidB\x12\n\x10_executable_pathB\x0E\n\x0C_cpu_percentB\x0F\n\r_memory_bytesB\n\n\x08_user_id\"b\n\rProcessFilter\x12\x14\n\x05names\x18\x01 \x03(\tR\x05names\x12\x12\n\x04pids\x18\x02 \x03(\rR\x04pids\x12'\n\x0Fexecutable_glob\x18\x03 \x01(\tR\x0EexecutableGlob\"Y\n\x1CNegotiateCapabilitiesRequest\x129\n\x06wanted\x18\x01 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\x06wanted\"\xAE\x02\n\x1DNegotiateCapabilitiesResponse\x12;\n\x07granted\x18\x01 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\x07granted\x12?\n\tavailable\x18\x02 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\tavailable\x12M\n\x0Fhash_algorithms\x18\x03 \x03(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\x0EhashAlgorithms\x12@\n\x0Ewatch_interval\x18\x04 \x01(\x0B2\x19.google.protobuf.DurationR\rwatchInterval\"\xAD\x01\n\x14ListProcessesRequest\x12<\n\x06filter\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessFilterR\x06filter\x12\x1F\n\x0Bwith_hashes\x18\x02 \x01(\x08R\nwithHashes\x12\x1D\n\nbatch_size\x18\x03 \x01(\rR\tbatchSize\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"[\n\x15ListProcessesResponse\x12B\n\tprocesses\x18\x01 \x03(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\tprocesses\"[\n\x11GetProcessRequest\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\x1B\n\twith_hash\x18\x02 \x01(\x08R\x08withHash\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\"T\n\x12GetProcessResponse\x12>\n\x07process\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\"\xAD\x01\n\x17CheckProcessHashRequest\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12#\n\rexpected_hash\x18\x03 \x01(\x0CR\x0CexpectedHash\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"\xD3\x01\n\x18CheckProcessHashResponse\x12\x1F\n\x0Bactual_hash\x18\x01 \x01(\x0CR\nactualHash\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12\x1D\n\x07matches\x18\x03 \x01(\x08H\0R\x07matches\x88\x01\x01\x12'\n\x0Fexecutable_path\x18\x04 \x01(\tR\x0EexecutablePathB\n\n\x08_matches\"\xAF\x01\n\x17VerifyExecutableRequest\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12#\n\rexpected_hash\x18\x03 \x01(\x0CR\x0CexpectedHash\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"\x95\x02\n\x18VerifyExecutableResponse\x12\x1F\n\x0Bactual_hash\x18\x01 \x01(\x0CR\nactualHash\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12\x1D\n\x07matches\x18\x03 \x01(\x08H\0R\x07matches\x88\x01\x01\x12\x1D\n\nsize_bytes\x18\x04 \x01(\x04R\tsizeBytes\x12!\n\x0Crunning_pids\x18\x05 \x03(\rR\x0BrunningPids\x12'\n\x0Fmismatched_pids\x18\x06 \x03(\rR\x0EmismatchedPidsB\n\n\x08_matches\"h\n\x15GetProcessTreeRequest\x12\x19\n\x08root_pid\x18\x01 \x01(\rR\x07rootPid\x12\x1B\n\tmax_depth\x18\x02 \x01(\rR\x08maxDepth\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\"V\n\x16GetProcessTreeResponse\x12<\n\x05nodes\x18\x01 \x03(\x0B2&.daemoneye.procmond.v1.ProcessTreeNodeR\x05nodes\"g\n\x0FProcessTreeNode\x12>\n\x07process\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\x12\x14\n\x05depth\x18\x02 \x01(\rR\x05depth\"\xC3\x01\n\x15WatchProcessesRequest\x12<\n\x06filter\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessFilterR\x06filter\x12*\n\x0Eafter_sequence\x18\x02 \x01(\x04H\0R\rafterSequence\x88\x01\x01\x12\x14\n\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskIdB\x11\n\x0F_after_sequence\"\x8B\x01\n\x0CProcessEvent\x12;\n\x04kind\x18\x01 \x01(\x0E2'.daemoneye.procmond.v1.ProcessEventKindR\x04kind\x12>\n\x07process\x18\x02 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\"R\n\x08WatchGap\x12#\n\rfirst_missing\x18\x01 \x01(\x04R\x0CfirstMissing\x12!\n\x0Clast_missing\x18\x02 \x01(\x04R\x0BlastMissing\"\x0F\n\rWatchProgress\",\n\x0CWatchStarted\x12\x1C\n\tprocesses\x18\x01 \x01(\rR\tprocesses\"\xC9\x02\n\x16WatchProcessesResponse\x12\x1A\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12\x14\n\x05epoch\x18\x02 \x01(\tR\x05epoch\x12?\n\x07started\x18\x03 \x01(\x0B2#.daemoneye.procmond.v1.WatchStartedH\0R\x07started\x12;\n\x05event\x18\x04 \x01(\x0B2#.daemoneye.procmond.v1.ProcessEventH\0R\x05event\x123\n\x03gap\x18\x05 \x01(\x0B2\x1F.daemoneye.procmond.v1.WatchGapH\0R\x03gap\x12B\n\x08progress\x18\x06 \x01(\x0B2$.daemoneye.procmond.v1.WatchProgressH\0R\x08progressB\x06\n\x04item\",\n\x11CancelTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"=\n\x12CancelTaskResponse\x12'\n\x0Fcancelled_calls\x18\x01 \x01(\rR\x0EcancelledCalls*J\n\rHashAlgorithm\x12\x1E\n\x1AHASH_ALGORITHM_UNSPECIFIED\x10\0\x12\x19\n\x15HASH_ALGORITHM_SHA256\x10\x01*z\n\nCapability\x12\x1A\n\x16CAPABILITY_UNSPECIFIED\x10\0\x12\x18\n\x14CAPABILITY_PROCESSES\x10\x01\x12 \n\x1CCAPABILITY_EXECUTABLE_HASHES\x10\x02\x12\x14\n\x10CAPABILITY_WATCH\x10\x03*\x95\x01\n\x10ProcessEventKind\x12\"\n\x1EPROCESS_EVENT_KIND_UNSPECIFIED\x10\0\x12\x1E\n\x1APROCESS_EVENT_KIND_STARTED\x10\x01\x12\x1E\n\x1APROCESS_EVENT_KIND_CHANGED\x10\x02\x12\x1D\n\x19PROCESS_EVENT_KIND_EXITED\x10\x032\xBB\x07\n\x0EProcessMonitor\x12\x87\x01\n\x15NegotiateCapabilities\x123.daemoneye.procmond.v1.NegotiateCapabilitiesRequest\x1A4.daemoneye.procmond.v1.NegotiateCapabilitiesResponse\"\x03\x90\x02\x01\x12q\n\rListProcesses\x12+.daemoneye.procmond.v1.ListProcessesRequest\x1A,.daemoneye.procmond.v1.ListProcessesResponse\"\x03\x90\x02\x010\x01\x12f\n\nGetProcess\x12(.daemoneye.procmond.v1.GetProcessRequest\x1A).daemoneye.procmond.v1.GetProcessResponse\"\x03\x90\x02\x01\x12x\n\x10CheckProcessHash\x12..daemoneye.procmond.v1.CheckProcessHashRequest\x1A/.daemoneye.procmond.v1.CheckProcessHashResponse\"\x03\x90\x02\x01\x12x\n\x10VerifyExecutable\x12..daemoneye.procmond.v1.VerifyExecutableRequest\x1A/.daemoneye.procmond.v1.VerifyExecutableResponse\"\x03\x90\x02\x01\x12r\n\x0EGetProcessTree\x12,.daemoneye.procmond.v1.GetProcessTreeRequest\x1A-.daemoneye.procmond.v1.GetProcessTreeResponse\"\x03\x90\x02\x01\x12t\n\x0EWatchProcesses\x12,.daemoneye.procmond.v1.WatchProcessesRequest\x1A-.daemoneye.procmond.v1.WatchProcessesResponse\"\x03\x90\x02\x010\x01\x12f\n\nCancelTask\x12(.daemoneye.procmond.v1.CancelTaskRequest\x1A).daemoneye.procmond.v1.CancelTaskResponse\"\x03\x90\x02\x02b\x06proto3\n\xDB\x13\n\x1Edaemoneye/agent/v1/agent.proto\x12\x12daemoneye.agent.v1\x1A$daemoneye/procmond/v1/procmond.proto\x1A\x1Egoogle/protobuf/duration.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\xAF\x04\n\x0ERunTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12;\n\x0Ctime_to_live\x18\x02 \x01(\x0B2\x19.google.protobuf.DurationR\ntimeToLive\x12T\n\x0Elist_processes\x18\x03 \x01(\x0B2+.daemoneye.procmond.v1.ListProcessesRequestH\0R\rlistProcesses\x12K\n\x0Bget_process\x18\x04 \x01(\x0B2(.daemoneye.procmond.v1.GetProcessRequestH\0R\ngetProcess\x12^\n\x12check_process_hash\x18\x05 \x01(\x0B2..daemoneye.procmond.v1.CheckProcessHashRequestH\0R\x10checkProcessHash\x12]\n\x11verify_executable\x18\x06 \x01(\x0B2..daemoneye.procmond.v1.VerifyExecutableRequestH\0R\x10verifyExecutable\x12X\n\x10get_process_tree\x18\x07 \x01(\x0B2,.daemoneye.procmond.v1.GetProcessTreeRequestH\0R\x0EgetProcessTreeB\x0B\n\toperation\"\xA4\x04\n\x0FRunTaskResponse\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12-\n\x04took\x18\x02 \x01(\x0B2\x19.google.protobuf.DurationR\x04took\x12U\n\x0Elist_processes\x18\x03 \x01(\x0B2,.daemoneye.procmond.v1.ListProcessesResponseH\0R\rlistProcesses\x12L\n\x0Bget_process\x18\x04 \x01(\x0B2).daemoneye.procmond.v1.GetProcessResponseH\0R\ngetProcess\x12_\n\x12check_process_hash\x18\x05 \x01(\x0B2/.daemoneye.procmond.v1.CheckProcessHashResponseH\0R\x10checkProcessHash\x12^\n\x11verify_executable\x18\x06 \x01(\x0B2/.daemoneye.procmond.v1.VerifyExecutableResponseH\0R\x10verifyExecutable\x12Y\n\x10get_process_tree\x18\x07 \x01(\x0B2-.daemoneye.procmond.v1.GetProcessTreeResponseH\0R\x0EgetProcessTreeB\x08\n\x06result\"\x12\n\x10GetStatusRequest\"\xF9\x02\n\x11GetStatusResponse\x121\n\x04link\x18\x01 \x01(\x0E2\x1D.daemoneye.agent.v1.LinkStateR\x04link\x12\x1D\n\nlinks_made\x18\x02 \x01(\x04R\tlinksMade\x12(\n\rlast_sequence\x18\x03 \x01(\x04H\0R\x0ClastSequence\x88\x01\x01\x12\x16\n\x06events\x18\x04 \x01(\x04R\x06events\x12\x12\n\x04gaps\x18\x05 \x01(\x04R\x04gaps\x12\x16\n\x06alerts\x18\x06 \x01(\x04R\x06alerts\x12\x14\n\x05tasks\x18\x07 \x01(\x04R\x05tasks\x121\n\x06uptime\x18\x08 \x01(\x0B2\x19.google.protobuf.DurationR\x06uptime\x12\x14\n\x05rules\x18\t \x03(\tR\x05rules\x12\x14\n\x05epoch\x18\n \x01(\tR\x05epoch\x12\x1D\n\nlink_error\x18\x0B \x01(\tR\tlinkErrorB\x10\n\x0E_last_sequence\"h\n\x11ListAlertsRequest\x12%\n\x0Eafter_sequence\x18\x01 \x01(\x04R\rafterSequence\x12\x16\n\x06follow\x18\x02 \x01(\x08R\x06follow\x12\x14\n\x05epoch\x18\x03 \x01(\tR\x05epoch\"E\n\x12ListAlertsResponse\x12/\n\x05alert\x18\x01 \x01(\x0B2\x19.daemoneye.agent.v1.AlertR\x05alert\"\xFA\x01\n\x05Alert\x12\x1A\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12\x12\n\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12.\n\x04time\x18\x04 \x01(\x0B2\x1A.google.protobuf.TimestampR\x04time\x12>\n\x07process\x18\x05 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\x12#\n\rmissed_before\x18\x06 \x01(\x04R\x0CmissedBefore\x12\x14\n\x05epoch\x18\x07 \x01(\tR\x05epoch*y\n\tLinkState\x12\x1A\n\x16LINK_STATE_UNSPECIFIED\x10\0\x12\x18\n\x14LINK_STATE_CONNECTED\x10\x01\x12\x1B\n\x17LINK_STATE_RECONNECTING\x10\x02\x12\x19\n\x15LINK_STATE_CONNECTING\x10\x032\xA3\x02\n\x05Agent\x12W\n\x07RunTask\x12\".daemoneye.agent.v1.RunTaskRequest\x1A#.daemoneye.agent.v1.RunTaskResponse\"\x03\x90\x02\x01\x12]\n\tGetStatus\x12$.daemoneye.agent.v1.GetStatusRequest\x1A%.daemoneye.agent.v1.GetStatusResponse\"\x03\x90\x02\x01\x12b\n\nListAlerts\x12%.daemoneye.agent.v1.ListAlertsRequest\x1A&.daemoneye.agent.v1.ListAlertsResponse\"\x03\x90\x02\x010\x01b\x06proto3",
+    file_descriptor_set: b"\n\xFB\x01\n\x1Egoogle/protobuf/duration.proto\x12\x0Fgoogle.protobuf\":\n\x08Duration\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x83\x01\n\x13com.google.protobufB\rDurationProtoP\x01Z1google.golang.org/protobuf/types/known/durationpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xCE*\n&daemoneye/collector/v1/collector.proto\x12\x16daemoneye.collector.v1\x1A\x1Egoogle/protobuf/duration.proto\"\x8F\x01\n\x0FCollectorConfig\x12>\n\rscan_interval\x18\x01 \x01(\x0B2\x19.google.protobuf.DurationR\x0CscanInterval\x12)\n\x0Emax_hash_bytes\x18\x02 \x01(\x04H\0R\x0CmaxHashBytes\x88\x01\x01B\x11\n\x0F_max_hash_bytes\"\x80\x01\n\x11CollectorCounters\x12\x14\n\x05looks\x18\x01 \x01(\x04R\x05looks\x12!\n\x0Cfailed_looks\x18\x02 \x01(\x04R\x0BfailedLooks\x12\x16\n\x06events\x18\x03 \x01(\x04R\x06events\x12\x1A\n\x08watchers\x18\x04 \x01(\rR\x08watchers\"\xF2\x02\n\x0FRegisterRequest\x12!\n\x0Ccollector_id\x18\x01 \x01(\tR\x0BcollectorId\x129\n\x04kind\x18\x02 \x01(\x0E2%.daemoneye.collector.v1.CollectorKindR\x04kind\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x1A\n\x08endpoint\x18\x04 \x01(\tR\x08endpoint\x12O\n\x0Ccapabilities\x18\x05 \x03(\x0E2+.daemoneye.collector.v1.CollectorCapabilityR\x0Ccapabilities\x12\x10\n\x03pid\x18\x06 \x01(\rR\x03pid\x12?\n\x06config\x18\x07 \x01(\x0B2'.daemoneye.collector.v1.CollectorConfigR\x06config\x12'\n\x0Fconfig_revision\x18\x08 \x01(\x04R\x0EconfigRevision\"\xD5\x01\n\x10RegisterResponse\x12\x14\n\x05lease\x18\x01 \x01(\tR\x05lease\x12H\n\x12heartbeat_interval\x18\x02 \x01(\x0B2\x19.google.protobuf.DurationR\x11heartbeatInterval\x128\n\nlost_after\x18\x03 \x01(\x0B2\x19.google.protobuf.DurationR\tlostAfter\x12'\n\x0Fconfig_revision\x18\x04 \x01(\x04R\x0EconfigRevision\"L\n\x11DeregisterRequest\x12!\n\x0Ccollector_id\x18\x01 \x01(\tR\x0BcollectorId\x12\x14\n\x05lease\x18\x02 \x01(\tR\x05lease\"\x14\n\x12DeregisterResponse\"\xCF\x01\n\x10HeartbeatRequest\x12>\n\x05start\x18\x01 \x01(\x0B2&.daemoneye.collector.v1.HeartbeatStartH\0R\x05start\x122\n\x04beat\x18\x02 \x01(\x0B2\x1C.daemoneye.collector.v1.BeatH\0R\x04beat\x12?\n\x06result\x18\x03 \x01(\x0B2%.daemoneye.collector.v1.CommandResultH\0R\x06resultB\x06\n\x04item\"I\n\x0EHeartbeatStart\x12!\n\x0Ccollector_id\x18\x01 \x01(\tR\x0BcollectorId\x12\x14\n\x05lease\x18\x02 \x01(\tR\x05lease\"\xD0\x01\n\x04Beat\x12\x1A\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12<\n\x05state\x18\x02 \x01(\x0E2&.daemoneye.collector.v1.CollectorStateR\x05state\x12E\n\x08counters\x18\x03 \x01(\x0B2).daemoneye.collector.v1.CollectorCountersR\x08counters\x12'\n\x0Fconfig_revision\x18\x04 \x01(\x04R\x0EconfigRevision\"\xC8\x01\n\rCommandResult\x12\x1D\n\ncommand_id\x18\x01 \x01(\x04R\tcommandId\x12@\n\x07outcome\x18\x02 \x01(\x0E2&.daemoneye.collector.v1.CommandOutcomeR\x07outcome\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12<\n\x05state\x18\x04 \x01(\x0E2&.daemoneye.collector.v1.CollectorStateR\x05state\"\x8D\x01\n\x11HeartbeatResponse\x123\n\x03ack\x18\x01 \x01(\x0B2\x1F.daemoneye.collector.v1.BeatAckH\0R\x03ack\x12;\n\x07command\x18\x02 \x01(\x0B2\x1F.daemoneye.collector.v1.CommandH\0R\x07commandB\x06\n\x04item\"%\n\x07BeatAck\x12\x1A\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\"\xB7\x02\n\x07Command\x12\x0E\n\x02id\x18\x01 \x01(\x04R\x02id\x12<\n\x05pause\x18\x02 \x01(\x0B2$.daemoneye.collector.v1.PauseCommandH\0R\x05pause\x12?\n\x06resume\x18\x03 \x01(\x0B2%.daemoneye.collector.v1.ResumeCommandH\0R\x06resume\x12L\n\rupdate_config\x18\x04 \x01(\x0B2%.daemoneye.collector.v1.ConfigCommandH\0R\x0CupdateConfig\x12E\n\x08shutdown\x18\x05 \x01(\x0B2'.daemoneye.collector.v1.ShutdownCommandH\0R\x08shutdownB\x08\n\x06action\"&\n\x0CPauseCommand\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\"\x0F\n\rResumeCommand\"\x91\x01\n\rConfigCommand\x12?\n\x06config\x18\x01 \x01(\x0B2'.daemoneye.collector.v1.CollectorConfigR\x06config\x12\x1A\n\x08revision\x18\x02 \x01(\x04R\x08revision\x12#\n\rvalidate_only\x18\x03 \x01(\x08R\x0CvalidateOnly\"\x11\n\x0FShutdownCommand\"I\n\x0CPauseRequest\x12!\n\x0Ccollector_id\x18\x01 \x01(\tR\x0BcollectorId\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"M\n\rPauseResponse\x12<\n\x05state\x18\x01 \x01(\x0E2&.daemoneye.collector.v1.CollectorStateR\x05state\"2\n\rResumeRequest\x12!\n\x0Ccollector_id\x18\x01 \x01(\tR\x0BcollectorId\"N\n\x0EResumeResponse\x12<\n\x05state\x18\x01 \x01(\x0E2&.daemoneye.collector.v1.CollectorStateR\x05state\"\x95\x02\n\x13UpdateConfigRequest\x12!\n\x0Ccollector_id\x18\x01 \x01(\tR\x0BcollectorId\x12A\n\x06config\x18\x02 \x01(\x0B2'.daemoneye.collector.v1.CollectorConfigH\0R\x06config\x12!\n\x0Brollback_to\x18\x03 \x01(\x04H\0R\nrollbackTo\x12#\n\rvalidate_only\x18\x04 \x01(\x08R\x0CvalidateOnly\x120\n\x11expected_revision\x18\x05 \x01(\x04H\x01R\x10expectedRevision\x88\x01\x01B\x08\n\x06changeB\x14\n\x12_expected_revision\"s\n\x14UpdateConfigResponse\x12\x1A\n\x08revision\x18\x01 \x01(\x04R\x08revision\x12?\n\x06config\x18\x02 \x01(\x0B2'.daemoneye.collector.v1.CollectorConfigR\x06config\"4\n\x0FShutdownRequest\x12!\n\x0Ccollector_id\x18\x01 \x01(\tR\x0BcollectorId\"P\n\x10ShutdownResponse\x12<\n\x05state\x18\x01 \x01(\x0E2&.daemoneye.collector.v1.CollectorStateR\x05state\"\xF9\x05\n\x0FCollectorStatus\x12!\n\x0Ccollector_id\x18\x01 \x01(\tR\x0BcollectorId\x129\n\x04kind\x18\x02 \x01(\x0E2%.daemoneye.collector.v1.CollectorKindR\x04kind\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x1A\n\x08endpoint\x18\x04 \x01(\tR\x08endpoint\x12O\n\x0Ccapabilities\x18\x05 \x03(\x0E2+.daemoneye.collector.v1.CollectorCapabilityR\x0Ccapabilities\x12\x15\n\x03pid\x18\x06 \x01(\rH\0R\x03pid\x88\x01\x01\x12\x17\n\x07user_id\x18\x07 \x01(\rR\x06userId\x12E\n\x08liveness\x18\x08 \x01(\x0E2).daemoneye.collector.v1.CollectorLivenessR\x08liveness\x12<\n\x05state\x18\t \x01(\x0E2&.daemoneye.collector.v1.CollectorStateR\x05state\x128\n\nsince_beat\x18\n \x01(\x0B2\x19.google.protobuf.DurationR\tsinceBeat\x12\x14\n\x05beats\x18\x0B \x01(\x04R\x05beats\x12E\n\x08counters\x18\x0C \x01(\x0B2).daemoneye.collector.v1.CollectorCountersR\x08counters\x12?\n\x06config\x18\r \x01(\x0B2'.daemoneye.collector.v1.CollectorConfigR\x06config\x12'\n\x0Fconfig_revision\x18\x0E \x01(\x04R\x0EconfigRevision\x12+\n\x11earlier_revisions\x18\x0F \x03(\x04R\x10earlierRevisions\x12\x16\n\x06reason\x18\x10 \x01(\tR\x06reasonB\x06\n\x04_pid*K\n\rCollectorKind\x12\x1E\n\x1ACOLLECTOR_KIND_UNSPECIFIED\x10\0\x12\x1A\n\x16COLLECTOR_KIND_PROCESS\x10\x01*\xA6\x01\n\x13CollectorCapability\x12$\n COLLECTOR_CAPABILITY_UNSPECIFIED\x10\0\x12\x1E\n\x1ACOLLECTOR_CAPABILITY_PAUSE\x10\x01\x12&\n\"COLLECTOR_CAPABILITY_UPDATE_CONFIG\x10\x02\x12!\n\x1DCOLLECTOR_CAPABILITY_SHUTDOWN\x10\x03*\x88\x01\n\x0ECollectorState\x12\x1F\n\x1BCOLLECTOR_STATE_UNSPECIFIED\x10\0\x12\x1B\n\x17COLLECTOR_STATE_RUNNING\x10\x01\x12\x1A\n\x16COLLECTOR_STATE_PAUSED\x10\x02\x12\x1C\n\x18COLLECTOR_STATE_DRAINING\x10\x03*\x93\x01\n\x11CollectorLiveness\x12\"\n\x1ECOLLECTOR_LIVENESS_UNSPECIFIED\x10\0\x12\x1C\n\x18COLLECTOR_LIVENESS_ALIVE\x10\x01\x12\x1F\n\x1BCOLLECTOR_LIVENESS_DEGRADED\x10\x02\x12\x1B\n\x17COLLECTOR_LIVENESS_LOST\x10\x03*\x84\x01\n\x0ECommandOutcome\x12\x1F\n\x1BCOMMAND_OUTCOME_UNSPECIFIED\x10\0\x12\x18\n\x14COMMAND_OUTCOME_DONE\x10\x01\x12\x1B\n\x17COMMAND_OUTCOME_REFUSED\x10\x02\x12\x1A\n\x16COMMAND_OUTCOME_FAILED\x10\x032\xC4\x05\n\x10CollectorControl\x12]\n\x08Register\x12'.daemoneye.collector.v1.RegisterRequest\x1A(.daemoneye.collector.v1.RegisterResponse\x12c\n\nDeregister\x12).daemoneye.collector.v1.DeregisterRequest\x1A*.daemoneye.collector.v1.DeregisterResponse\x12d\n\tHeartbeat\x12(.daemoneye.collector.v1.HeartbeatRequest\x1A).daemoneye.collector.v1.HeartbeatResponse(\x010\x01\x12Y\n\x05Pause\x12$.daemoneye.collector.v1.PauseRequest\x1A%.daemoneye.collector.v1.PauseResponse\"\x03\x90\x02\x02\x12\\\n\x06Resume\x12%.daemoneye.collector.v1.ResumeRequest\x1A&.daemoneye.collector.v1.ResumeResponse\"\x03\x90\x02\x02\x12i\n\x0CUpdateConfig\x12+.daemoneye.collector.v1.UpdateConfigRequest\x1A,.daemoneye.collector.v1.UpdateConfigResponse\x12b\n\x08Shutdown\x12'.daemoneye.collector.v1.ShutdownRequest\x1A(.daemoneye.collector.v1.ShutdownResponse\"\x03\x90\x02\x02b\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xB9(\n$daemoneye/procmond/v1/procmond.proto\x12\x15daemoneye.procmond.v1\x1A\x1Egoogle/protobuf/duration.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\xC7\x05\n\rProcessRecord\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\"\n\nparent_pid\x18\x02 \x01(\rH\0R\tparentPid\x88\x01\x01\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12,\n\x0Fexecutable_path\x18\x04 \x01(\tH\x01R\x0EexecutablePath\x88\x01\x01\x12!\n\x0Ccommand_line\x18\x05 \x03(\tR\x0BcommandLine\x129\n\nstart_time\x18\x06 \x01(\x0B2\x1A.google.protobuf.TimestampR\tstartTime\x12$\n\x0Bcpu_percent\x18\x07 \x01(\x01H\x02R\ncpuPercent\x88\x01\x01\x12&\n\x0Cmemory_bytes\x18\x08 \x01(\x04H\x03R\x0BmemoryBytes\x88\x01\x01\x12'\n\x0Fexecutable_hash\x18\t \x01(\x0CR\x0EexecutableHash\x12K\n\x0Ehash_algorithm\x18\n \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\rhashAlgorithm\x12\x1C\n\x07user_id\x18\x0B \x01(\rH\x04R\x06userId\x88\x01\x01\x12\x1E\n\naccessible\x18\x0C \x01(\x08R\naccessible\x12\x1F\n\x0Bfile_exists\x18\r \x01(\x08R\nfileExists\x12C\n\x0Fcollection_time\x18\x0E \x01(\x0B2\x1A.google.protobuf.TimestampR\x0EcollectionTime\x12(\n\x10on_disk_mismatch\x18\x0F \x01(\x08R\x0EonDiskMismatchB\r\n\x0B_parent_pidB\x12\n\x10_executable_pathB\x0E\n\x0C_cpu_percentB\x0F\n\r_memory_bytesB\n\n\x08_user_id\"b\n\rProcessFilter\x12\x14\n\x05names\x18\x01 \x03(\tR\x05names\x12\x12\n\x04pids\x18\x02 \x03(\rR\x04pids\x12'\n\x0Fexecutable_glob\x18\x03 \x01(\tR\x0EexecutableGlob\"Y\n\x1CNegotiateCapabilitiesRequest\x129\n\x06wanted\x18\x01 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\x06wanted\"\xAE\x02\n\x1DNegotiateCapabilitiesResponse\x12;\n\x07granted\x18\x01 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\x07granted\x12?\n\tavailable\x18\x02 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\tavailable\x12M\n\x0Fhash_algorithms\x18\x03 \x03(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\x0EhashAlgorithms\x12@\n\x0Ewatch_interval\x18\x04 \x01(\x0B2\x19.google.protobuf.DurationR\rwatchInterval\"\xAD\x01\n\x14ListProcessesRequest\x12<\n\x06filter\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessFilterR\x06filter\x12\x1F\n\x0Bwith_hashes\x18\x02 \x01(\x08R\nwithHashes\x12\x1D\n\nbatch_size\x18\x03 \x01(\rR\tbatchSize\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"[\n\x15ListProcessesResponse\x12B\n\tprocesses\x18\x01 \x03(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\tprocesses\"[\n\x11GetProcessRequest\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\x1B\n\twith_hash\x18\x02 \x01(\x08R\x08withHash\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\"T\n\x12GetProcessResponse\x12>\n\x07process\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\"\xAD\x01\n\x17CheckProcessHashRequest\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12#\n\rexpected_hash\x18\x03 \x01(\x0CR\x0CexpectedHash\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"\xD3\x01\n\x18CheckProcessHashResponse\x12\x1F\n\x0Bactual_hash\x18\x01 \x01(\x0CR\nactualHash\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12\x1D\n\x07matches\x18\x03 \x01(\x08H\0R\x07matches\x88\x01\x01\x12'\n\x0Fexecutable_path\x18\x04 \x01(\tR\x0EexecutablePathB\n\n\x08_matches\"\xAF\x01\n\x17VerifyExecutableRequest\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12#\n\rexpected_hash\x18\x03 \x01(\x0CR\x0CexpectedHash\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"\x95\x02\n\x18VerifyExecutableResponse\x12\x1F\n\x0Bactual_hash\x18\x01 \x01(\x0CR\nactualHash\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12\x1D\n\x07matches\x18\x03 \x01(\x08H\0R\x07matches\x88\x01\x01\x12\x1D\n\nsize_bytes\x18\x04 \x01(\x04R\tsizeBytes\x12!\n\x0Crunning_pids\x18\x05 \x03(\rR\x0BrunningPids\x12'\n\x0Fmismatched_pids\x18\x06 \x03(\rR\x0EmismatchedPidsB\n\n\x08_matches\"h\n\x15GetProcessTreeRequest\x12\x19\n\x08root_pid\x18\x01 \x01(\rR\x07rootPid\x12\x1B\n\tmax_depth\x18\x02 \x01(\rR\x08maxDepth\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\"V\n\x16GetProcessTreeResponse\x12<\n\x05nodes\x18\x01 \x03(\x0B2&.daemoneye.procmond.v1.ProcessTreeNodeR\x05nodes\"g\n\x0FProcessTreeNode\x12>\n\x07process\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\x12\x14\n\x05depth\x18\x02 \x01(\rR\x05depth\"\xC3\x01\n\x15WatchProcessesRequest\x12<\n\x06filter\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessFilterR\x06filter\x12*\n\x0Eafter_sequence\x18\x02 \x01(\x04H\0R\rafterSequence\x88\x01\x01\x12\x14\n\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskIdB\x11\n\x0F_after_sequence\"\x8B\x01\n\x0CProcessEvent\x12;\n\x04kind\x18\x01 \x01(\x0E2'.daemoneye.procmond.v1.ProcessEventKindR\x04kind\x12>\n\x07process\x18\x02 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\"R\n\x08WatchGap\x12#\n\rfirst_missing\x18\x01 \x01(\x04R\x0CfirstMissing\x12!\n\x0Clast_missing\x18\x02 \x01(\x04R\x0BlastMissing\"\x0F\n\rWatchProgress\",\n\x0CWatchStarted\x12\x1C\n\tprocesses\x18\x01 \x01(\rR\tprocesses\"\xC9\x02\n\x16WatchProcessesResponse\x12\x1A\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12\x14\n\x05epoch\x18\x02 \x01(\tR\x05epoch\x12?\n\x07started\x18\x03 \x01(\x0B2#.daemoneye.procmond.v1.WatchStartedH\0R\x07started\x12;\n\x05event\x18\x04 \x01(\x0B2#.daemoneye.procmond.v1.ProcessEventH\0R\x05event\x123\n\x03gap\x18\x05 \x01(\x0B2\x1F.daemoneye.procmond.v1.WatchGapH\0R\x03gap\x12B\n\x08progress\x18\x06 \x01(\x0B2$.daemoneye.procmond.v1.WatchProgressH\0R\x08progressB\x06\n\x04item\",\n\x11CancelTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"=\n\x12CancelTaskResponse\x12'\n\x0Fcancelled_calls\x18\x01 \x01(\rR\x0EcancelledCalls*J\n\rHashAlgorithm\x12\x1E\n\x1AHASH_ALGORITHM_UNSPECIFIED\x10\0\x12\x19\n\x15HASH_ALGORITHM_SHA256\x10\x01*z\n\nCapability\x12\x1A\n\x16CAPABILITY_UNSPECIFIED\x10\0\x12\x18\n\x14CAPABILITY_PROCESSES\x10\x01\x12 \n\x1CCAPABILITY_EXECUTABLE_HASHES\x10\x02\x12\x14\n\x10CAPABILITY_WATCH\x10\x03*\x95\x01\n\x10ProcessEventKind\x12\"\n\x1EPROCESS_EVENT_KIND_UNSPECIFIED\x10\0\x12\x1E\n\x1APROCESS_EVENT_KIND_STARTED\x10\x01\x12\x1E\n\x1APROCESS_EVENT_KIND_CHANGED\x10\x02\x12\x1D\n\x19PROCESS_EVENT_KIND_EXITED\x10\x032\xBB\x07\n\x0EProcessMonitor\x12\x87\x01\n\x15NegotiateCapabilities\x123.daemoneye.procmond.v1.NegotiateCapabilitiesRequest\x1A4.daemoneye.procmond.v1.NegotiateCapabilitiesResponse\"\x03\x90\x02\x01\x12q\n\rListProcesses\x12+.daemoneye.procmond.v1.ListProcessesRequest\x1A,.daemoneye.procmond.v1.ListProcessesResponse\"\x03\x90\x02\x010\x01\x12f\n\nGetProcess\x12(.daemoneye.procmond.v1.GetProcessRequest\x1A).daemoneye.procmond.v1.GetProcessResponse\"\x03\x90\x02\x01\x12x\n\x10CheckProcessHash\x12..daemoneye.procmond.v1.CheckProcessHashRequest\x1A/.daemoneye.procmond.v1.CheckProcessHashResponse\"\x03\x90\x02\x01\x12x\n\x10VerifyExecutable\x12..daemoneye.procmond.v1.VerifyExecutableRequest\x1A/.daemoneye.procmond.v1.VerifyExecutableResponse\"\x03\x90\x02\x01\x12r\n\x0EGetProcessTree\x12,.daemoneye.procmond.v1.GetProcessTreeRequest\x1A-.daemoneye.procmond.v1.GetProcessTreeResponse\"\x03\x90\x02\x01\x12t\n\x0EWatchProcesses\x12,.daemoneye.procmond.v1.WatchProcessesRequest\x1A-.daemoneye.procmond.v1.WatchProcessesResponse\"\x03\x90\x02\x010\x01\x12f\n\nCancelTask\x12(.daemoneye.procmond.v1.CancelTaskRequest\x1A).daemoneye.procmond.v1.CancelTaskResponse\"\x03\x90\x02\x02b\x06proto3\n\xB7\x1E\n\x1Edaemoneye/agent/v1/agent.proto\x12\x12daemoneye.agent.v1\x1A&daemoneye/collector/v1/collector.proto\x1A$daemoneye/procmond/v1/procmond.proto\x1A\x1Egoogle/protobuf/duration.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\xAF\x04\n\x0ERunTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12;\n\x0Ctime_to_live\x18\x02 \x01(\x0B2\x19.google.protobuf.DurationR\ntimeToLive\x12T\n\x0Elist_processes\x18\x03 \x01(\x0B2+.daemoneye.procmond.v1.ListProcessesRequestH\0R\rlistProcesses\x12K\n\x0Bget_process\x18\x04 \x01(\x0B2(.daemoneye.procmond.v1.GetProcessRequestH\0R\ngetProcess\x12^\n\x12check_process_hash\x18\x05 \x01(\x0B2..daemoneye.procmond.v1.CheckProcessHashRequestH\0R\x10checkProcessHash\x12]\n\x11verify_executable\x18\x06 \x01(\x0B2..daemoneye.procmond.v1.VerifyExecutableRequestH\0R\x10verifyExecutable\x12X\n\x10get_process_tree\x18\x07 \x01(\x0B2,.daemoneye.procmond.v1.GetProcessTreeRequestH\0R\x0EgetProcessTreeB\x0B\n\toperation\"\xA4\x04\n\x0FRunTaskResponse\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12-\n\x04took\x18\x02 \x01(\x0B2\x19.google.protobuf.DurationR\x04took\x12U\n\x0Elist_processes\x18\x03 \x01(\x0B2,.daemoneye.procmond.v1.ListProcessesResponseH\0R\rlistProcesses\x12L\n\x0Bget_process\x18\x04 \x01(\x0B2).daemoneye.procmond.v1.GetProcessResponseH\0R\ngetProcess\x12_\n\x12check_process_hash\x18\x05 \x01(\x0B2/.daemoneye.procmond.v1.CheckProcessHashResponseH\0R\x10checkProcessHash\x12^\n\x11verify_executable\x18\x06 \x01(\x0B2/.daemoneye.procmond.v1.VerifyExecutableResponseH\0R\x10verifyExecutable\x12Y\n\x10get_process_tree\x18\x07 \x01(\x0B2-.daemoneye.procmond.v1.GetProcessTreeResponseH\0R\x0EgetProcessTreeB\x08\n\x06result\"\x12\n\x10GetStatusRequest\"\xE2\x03\n\x11GetStatusResponse\x121\n\x04link\x18\x01 \x01(\x0E2\x1D.daemoneye.agent.v1.LinkStateR\x04link\x12\x1D\n\nlinks_made\x18\x02 \x01(\x04R\tlinksMade\x12(\n\rlast_sequence\x18\x03 \x01(\x04H\0R\x0ClastSequence\x88\x01\x01\x12\x16\n\x06events\x18\x04 \x01(\x04R\x06events\x12\x12\n\x04gaps\x18\x05 \x01(\x04R\x04gaps\x12\x16\n\x06alerts\x18\x06 \x01(\x04R\x06alerts\x12\x14\n\x05tasks\x18\x07 \x01(\x04R\x05tasks\x121\n\x06uptime\x18\x08 \x01(\x0B2\x19.google.protobuf.DurationR\x06uptime\x124\n\x05rules\x18\t \x03(\x0B2\x1E.daemoneye.agent.v1.RuleStatusR\x05rules\x12\x14\n\x05epoch\x18\n \x01(\tR\x05epoch\x12\x1D\n\nlink_error\x18\x0B \x01(\tR\tlinkError\x12G\n\ncollectors\x18\x0C \x03(\x0B2'.daemoneye.collector.v1.CollectorStatusR\ncollectorsB\x10\n\x0E_last_sequence\"J\n\nRuleStatus\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03set\x18\x02 \x01(\tR\x03set\x12\x16\n\x06alerts\x18\x03 \x01(\x04R\x06alerts\"h\n\x11ListAlertsRequest\x12%\n\x0Eafter_sequence\x18\x01 \x01(\x04R\rafterSequence\x12\x16\n\x06follow\x18\x02 \x01(\x08R\x06follow\x12\x14\n\x05epoch\x18\x03 \x01(\tR\x05epoch\"E\n\x12ListAlertsResponse\x12/\n\x05alert\x18\x01 \x01(\x0B2\x19.daemoneye.agent.v1.AlertR\x05alert\"\xFA\x01\n\x05Alert\x12\x1A\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12\x12\n\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12.\n\x04time\x18\x04 \x01(\x0B2\x1A.google.protobuf.TimestampR\x04time\x12>\n\x07process\x18\x05 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\x12#\n\rmissed_before\x18\x06 \x01(\x04R\x0CmissedBefore\x12\x14\n\x05epoch\x18\x07 \x01(\tR\x05epoch\"}\n\x12UploadRulesRequest\x12/\n\x03set\x18\x01 \x01(\x0B2\x1B.daemoneye.agent.v1.RuleSetH\0R\x03set\x12.\n\x04rule\x18\x02 \x01(\x0B2\x18.daemoneye.agent.v1.RuleH\0R\x04ruleB\x06\n\x04part\"j\n\x07RuleSet\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x122\n\x04mode\x18\x02 \x01(\x0E2\x1E.daemoneye.agent.v1.UploadModeR\x04mode\x12\x17\n\x07dry_run\x18\x03 \x01(\x08R\x06dryRun\"\x91\x03\n\x04Rule\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1D\n\nname_globs\x18\x02 \x03(\tR\tnameGlobs\x12)\n\x10executable_globs\x18\x03 \x03(\tR\x0FexecutableGlobs\x12\x19\n\x08user_ids\x18\x04 \x03(\rR\x07userIds\x12-\n\x10cpu_percent_over\x18\x05 \x01(\x01H\0R\x0EcpuPercentOver\x88\x01\x01\x12/\n\x11memory_bytes_over\x18\x06 \x01(\x04H\x01R\x0FmemoryBytesOver\x88\x01\x01\x12%\n\x0Eallowed_hashes\x18\x07 \x03(\x0CR\rallowedHashes\x12)\n\x10forbidden_hashes\x18\x08 \x03(\x0CR\x0FforbiddenHashes\x123\n\x07on_disk\x18\t \x01(\x0E2\x1A.daemoneye.agent.v1.OnDiskR\x06onDiskB\x13\n\x11_cpu_percent_overB\x14\n\x12_memory_bytes_over\"\x9A\x01\n\x13UploadRulesResponse\x12\x19\n\x08in_force\x18\x01 \x01(\rR\x07inForce\x12\x14\n\x05added\x18\x02 \x03(\tR\x05added\x12\x1A\n\x08replaced\x18\x03 \x03(\tR\x08replaced\x12\x18\n\x07removed\x18\x04 \x03(\tR\x07removed\x12\x1C\n\tunchanged\x18\x05 \x01(\rR\tunchanged\"Q\n\x0BRuleProblem\x12\x14\n\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n\x04rule\x18\x02 \x01(\tR\x04rule\x12\x18\n\x07problem\x18\x03 \x01(\tR\x07problem*y\n\tLinkState\x12\x1A\n\x16LINK_STATE_UNSPECIFIED\x10\0\x12\x18\n\x14LINK_STATE_CONNECTED\x10\x01\x12\x1B\n\x17LINK_STATE_RECONNECTING\x10\x02\x12\x19\n\x15LINK_STATE_CONNECTING\x10\x03*Y\n\nUploadMode\x12\x1B\n\x17UPLOAD_MODE_UNSPECIFIED\x10\0\x12\x15\n\x11UPLOAD_MODE_MERGE\x10\x01\x12\x17\n\x13UPLOAD_MODE_REPLACE\x10\x02*L\n\x06OnDisk\x12\x17\n\x13ON_DISK_UNSPECIFIED\x10\0\x12\x13\n\x0FON_DISK_DELETED\x10\x01\x12\x14\n\x10ON_DISK_REPLACED\x10\x022\x8A\x03\n\x05Agent\x12W\n\x07RunTask\x12\".daemoneye.agent.v1.RunTaskRequest\x1A#.daemoneye.agent.v1.RunTaskResponse\"\x03\x90\x02\x01\x12]\n\tGetStatus\x12$.daemoneye.agent.v1.GetStatusRequest\x1A%.daemoneye.agent.v1.GetStatusResponse\"\x03\x90\x02\x01\x12b\n\nListAlerts\x12%.daemoneye.agent.v1.ListAlertsRequest\x1A&.daemoneye.agent.v1.ListAlertsResponse\"\x03\x90\x02\x010\x01\x12e\n\x0BUploadRules\x12&.daemoneye.agent.v1.UploadRulesRequest\x1A'.daemoneye.agent.v1.UploadRulesResponse\"\x03\x90\x02\x02(\x01b\x06proto3",
 };
 /// Serves [`Agent`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
@@ -490,6 +851,14 @@ impl<H: Agent> ::daemoneye_ipc::__private::Service for AgentServer<H> {
                     }
                 });
             }
+            3 => {
+                slot.run(async move {
+                    let requests = call.inbound();
+                    call.reply(
+                        Agent::upload_rules(&*handler, call.context(), requests).await,
+                    );
+                });
+            }
             _ => call.unimplemented(),
         }
     }
@@ -543,5 +912,16 @@ impl AgentClient {
         ListAlertsResponse,
     > {
         self.stub.server_streaming(2, request)
+    }
+    /// Puts rules in force, all of them or none: first a RuleSet, then one Rule at a time, each judged as it
+    /// comes. What was uploaded is in force from the response on, until the agent ends. A stream that fails,
+    /// or is dropped, changes nothing. A rule that is wrong is INVALID_ARGUMENT with a RuleProblem as details.
+    pub fn upload_rules(
+        &self,
+    ) -> ::daemoneye_ipc::__private::ClientStreamingCall<
+        UploadRulesRequest,
+        UploadRulesResponse,
+    > {
+        self.stub.client_streaming(3)
     }
 }

@@ -9,6 +9,13 @@ pub mod daemoneye {
             ::core::include!("daemoneye.agent.v1.rs");
         }
     }
+    /// Packages below `collector`.
+    pub mod collector {
+        /// Package `daemoneye.collector.v1`.
+        pub mod v1 {
+            ::core::include!("daemoneye.collector.v1.rs");
+        }
+    }
     /// Packages below `conformance`.
     pub mod conformance {
         /// Package `daemoneye.conformance.v1`.
