@@ -81,6 +81,8 @@ struct State {
     place: Option<Place>,
     /// A message came or went.
     committed: bool,
+    /// The requests have ended, on whatever connection the call is.
+    half_closed: bool,
     /// All messages that came before the outcome were taken.
     drained: bool,
     /// Messages that came.
@@ -101,7 +103,7 @@ impl Line {
                 return Err(opening.spec.error(kind, true));
             }
             let mut active = poll_fn(|cx| opening.poll_open(cx, request)).await?;
-            self.0.lock().place = Some(Place {
+            self.depart(Place {
                 conn: Arc::clone(&active.conn),
                 id: active.id,
             });
@@ -113,24 +115,28 @@ impl Line {
                 active.poll_outcome(cx)
             })
             .await;
-            let State {
-                committed,
-                messages,
-                ..
-            } = {
+            let (committed, messages) = {
                 let mut state = self.0.lock();
-                let ended = State {
-                    committed: state.committed,
-                    messages: state.messages,
-                    ..State::default()
-                };
-                mem::replace(&mut *state, ended)
+                state.place = None;
+                state.drained = false;
+                (state.committed, state.messages)
             };
             if committed || !opening.retry(&outcome) {
                 let reply = active.reply(outcome)?;
                 let messages = if streams { messages } else { reply.messages };
                 return Ok(Reply { messages, ..reply });
             }
+        }
+    }
+
+    fn depart(&self, place: Place) {
+        let half_closed = {
+            let mut state = self.0.lock();
+            state.place = Some(place.clone());
+            state.half_closed
+        };
+        if half_closed {
+            place.half_close();
         }
     }
 
@@ -237,6 +243,12 @@ impl Flight {
         if !mem::replace(&mut self.committed, true) {
             self.line.0.lock().committed = true;
         }
+    }
+
+    /// Ends the requests.
+    pub(super) fn half_close(&mut self, place: &Place) {
+        self.line.0.lock().half_closed = true;
+        place.half_close();
     }
 
     /// The call is of no more use: it is cancelled unless it is over.

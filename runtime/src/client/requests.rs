@@ -258,7 +258,6 @@ where
 
 async fn half_close<Rep: Message + Default>(responses: &mut Streaming<Rep>) {
     if let Some(place) = poll_fn(|cx| responses.poll_open(cx)).await {
-        place.half_close();
-        responses.flight.commit();
+        responses.flight.half_close(&place);
     }
 }

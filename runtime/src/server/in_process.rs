@@ -62,6 +62,10 @@ impl InProcess {
         ChannelBuilder::new(self.config.clone()).dial(dial)
     }
 
+    pub(crate) const fn config(&self) -> &IpcConfig {
+        &self.config
+    }
+
     /// A connection to the server, for a client that is not this library's.
     ///
     /// # Errors

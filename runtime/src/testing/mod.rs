@@ -1,7 +1,7 @@
 //! Testing services and clients without a socket, in paused time if need be.
 //!
 //! * [`serve`] runs a service, with everything around it but the socket, and hands out channels to it.
-//!   [`TestServer::channel_as`] plays another user, [`TestServer::channel_through`] a bad connection.
+//!   [`TestServer::caller`] plays another user, or one with a bad connection.
 //! * [`context`] makes a [`CallContext`] and [`inbound`] a request stream, to call a handler's own
 //!   methods.
 //!
@@ -44,7 +44,7 @@ mod server;
 pub use self::{
     context::{CallControl, TestContext, context, inbound},
     faults::{Fault, Faults},
-    server::{TestServer, serve},
+    server::{TestCaller, TestServer, serve},
 };
 #[cfg(doc)]
 use crate::server::CallContext;

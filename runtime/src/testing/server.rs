@@ -3,6 +3,7 @@
 //! **Invariant**: everything around the service but the socket is what runs in production.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -68,47 +69,24 @@ impl TestServer {
         })
     }
 
-    /// A channel to the server, connected by its first call. It has the server's settings.
+    /// A channel to the server, connected by its first call, with the server's settings.
     ///
     /// # Panics
     /// Never: the settings were checked when the server was started.
     #[must_use]
     pub fn channel(&self) -> Channel {
-        self.lazy(self.builder())
+        self.caller().channel()
     }
 
-    /// A channel that the server sees as coming from `peer`.
-    ///
-    /// # Panics
-    /// Never: the settings were checked when the server was started.
+    /// Begins a channel that differs: another user, a bad connection, other settings, interceptors.
     #[must_use]
-    pub fn channel_as(&self, peer: Peer) -> Channel {
-        let within = self.within.clone();
-        let dial = move || within.dial_as(&peer);
-        self.lazy(self.builder().dial(Dial::Within(Arc::new(dial))))
-    }
-
-    /// A channel whose connections are as bad as `faults` says, for each by its number from 0.
-    ///
-    /// # Panics
-    /// Never: the settings were checked when the server was started.
-    #[must_use]
-    pub fn channel_through(
-        &self,
-        faults: impl Fn(u64) -> Faults + Send + Sync + 'static,
-    ) -> Channel {
-        let (within, dialled) = (self.within.clone(), AtomicU64::new(0));
-        let dial = move || {
-            let number = dialled.fetch_add(1, Ordering::Relaxed);
-            Ok(faults::relay(within.dial()?, faults(number)))
-        };
-        self.lazy(self.builder().dial(Dial::Within(Arc::new(dial))))
-    }
-
-    /// Begins a channel to the server, to add interceptors or change its settings.
-    #[must_use]
-    pub fn builder(&self) -> ChannelBuilder {
-        self.within.channel()
+    pub fn caller(&self) -> TestCaller {
+        TestCaller {
+            within: self.within.clone(),
+            config: self.within.config().clone(),
+            peer: Peer::current(),
+            faults: None,
+        }
     }
 
     /// What the server holds now.
@@ -129,13 +107,77 @@ impl TestServer {
         let served = (&mut self.served).await.expect("the server panicked");
         served.unwrap_or_default()
     }
+}
 
-    #[expect(
-        clippy::expect_used,
-        clippy::unused_self,
-        reason = "a server with these settings runs"
-    )]
-    fn lazy(&self, builder: ChannelBuilder) -> Channel {
-        builder.lazy().expect("the settings are right")
+type PerConnection = Arc<dyn Fn(u64) -> Faults + Send + Sync>;
+
+/// Who connects to a [`TestServer`], and how: [`TestServer::caller`].
+#[derive(Clone)]
+pub struct TestCaller {
+    within: InProcess,
+    config: IpcConfig,
+    peer: Peer,
+    faults: Option<PerConnection>,
+}
+
+impl TestCaller {
+    /// Whom the server sees, in place of this process.
+    #[must_use]
+    pub fn peer(mut self, peer: Peer) -> Self {
+        self.peer = peer;
+        self
+    }
+
+    /// What is wrong with each connection, by its number from 0.
+    #[must_use]
+    pub fn faults(mut self, faults: impl Fn(u64) -> Faults + Send + Sync + 'static) -> Self {
+        self.faults = Some(Arc::new(faults));
+        self
+    }
+
+    /// The channel's settings, in place of the server's.
+    #[must_use]
+    pub fn config(mut self, config: IpcConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// A builder with all this, to add interceptors.
+    #[must_use]
+    pub fn builder(self) -> ChannelBuilder {
+        let dialled = AtomicU64::new(0);
+        let Self {
+            within,
+            config,
+            peer,
+            faults,
+        } = self;
+        let dial = move || {
+            let link = within.dial_as(&peer)?;
+            let number = dialled.fetch_add(1, Ordering::Relaxed);
+            Ok(match &faults {
+                Some(faults) => faults::relay(link, faults(number)),
+                None => link,
+            })
+        };
+        ChannelBuilder::new(config).dial(Dial::Within(Arc::new(dial)))
+    }
+
+    /// A channel with all this, connected by its first call.
+    ///
+    /// # Panics
+    /// If [`config`](Self::config) was given settings that are wrong.
+    #[must_use]
+    pub fn channel(self) -> Channel {
+        #[expect(clippy::expect_used, reason = "a test wants to know")]
+        self.builder().lazy().expect("the settings are right")
+    }
+}
+
+impl fmt::Debug for TestCaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestCaller")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
     }
 }
