@@ -54,11 +54,3 @@ fn it_is_as_short_as_promised_and_needs_the_standard_library_alone() {
     ];
     assert_eq!(imports, standard);
 }
-
-#[test]
-fn the_vectors_are_those_that_the_script_prints() {
-    let output = python("docs/vectors.py", &[]);
-    assert!(output.status.success());
-    let printed = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(super::block(&read("docs/wire.md"), "vectors"), printed);
-}

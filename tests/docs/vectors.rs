@@ -1,175 +1,144 @@
-//! The test vectors of the wire contract, against the codec and the generated code.
+//! The test vectors of the wire contract: the page, the runtime, and a codec in another language against
+//! the data of `ipc-conformance`.
 //!
-//! **Invariant**: what the names mean is written here once more, by hand, from the table.
+//! **Invariant**: no vector is written here once more.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use bytes::{Bytes, BytesMut};
-use daemoneye_ipc::{
-    prost::Message,
-    schema::ipc::v1::{Envelope, Hello, Kind, Metadata, ServiceOffer},
-    wire::{
-        Crc32Variant, Encoded, FrameDecoder, FrameError, Head, append_envelope, decode_envelope,
-    },
+use daemoneye_ipc::wire::{
+    Crc32Variant, Encoded, Envelope, FrameDecoder, FrameError, Head, append_envelope,
+    decode_envelope,
 };
-use daemoneye_ipc_generated::conformance::v1::{
-    CONFORMANCE_SERVICE, CollectRequest, EchoRequest, EchoResponse,
+use daemoneye_ipc_generated::conformance::v1::CONFORMANCE_SERVICE;
+use ipc_conformance::{
+    check::rules,
+    vectors::{Limits, Rule, conversations, encodings},
 };
 
-use super::{block, read};
+use super::{block, read, workspace};
 
 const MAX_FRAME_BYTES: usize = 1 << 20;
 
-/// The words of the lines that begin with `word`.
-fn lines<'a>(text: &'a str, word: &str) -> Vec<Vec<&'a str>> {
-    let lines: Vec<Vec<&str>> = block(text, "vectors")
-        .lines()
-        .map(|line| line.split(' ').collect::<Vec<&str>>())
-        .filter(|words| words[0] == word)
+/// A text on one line, so that line breaks do not matter.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The section of wire.md with that number.
+fn section(number: u8) -> String {
+    let text = read("docs/wire.md");
+    let start = text
+        .find(&format!("\n## {number}. "))
+        .unwrap_or_else(|| panic!("no section {number}"));
+    let rest = &text[start + 1..];
+    flat(&rest[..rest.find("\n## ").unwrap_or(rest.len())])
+}
+
+#[test]
+fn the_page_shows_the_vectors_as_they_are() {
+    let (page, encodings) = (read("docs/wire.md"), encodings());
+    let lines = encodings.lines();
+    assert_eq!(
+        block(&page, "vectors"),
+        lines,
+        "the block is to be:\n{lines}"
+    );
+    let table = encodings.table();
+    assert!(page.contains(&table), "the table is to be:\n{table}");
+}
+
+#[test]
+fn the_page_of_conformance_shows_all_conversations() {
+    let rows: String = conversations(&Limits::default())
+        .iter()
+        .map(|vector| {
+            format!(
+                "| {} | {} | {} |\n",
+                vector.id, vector.contract.section, vector.shows
+            )
+        })
         .collect();
-    assert!(!lines.is_empty(), "no lines {word}");
-    lines
+    let page = read("docs/conformance.md");
+    assert!(page.ends_with(&rows), "the table is to be:\n{rows}");
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u32> = hex.chars().map(|c| c.to_digit(16).expect("hex")).collect();
-    digits
-        .chunks(2)
-        .map(|pair| (pair[0] << 4 | pair[1]) as u8)
-        .collect()
-}
-
-fn on_call(kind: Kind, call: u64) -> Envelope {
-    Envelope {
-        kind: kind.into(),
-        call: Some(call),
-        ..Envelope::default()
+#[test]
+fn rules_are_words_of_the_contract() {
+    let vectors = conversations(&Limits::default());
+    for Rule {
+        section: number,
+        text,
+    } in vectors.iter().map(|v| v.contract).chain(rules::ALL)
+    {
+        let contract = section(number);
+        assert!(
+            contract.contains(&flat(text)),
+            "section {number} lacks {text:?}"
+        );
+    }
+    for number in 1..=7 {
+        let shown = vectors.iter().any(|v| v.contract.section == number);
+        assert!(shown, "nothing of section {number}");
     }
 }
 
-fn ordinal(method: &str) -> u64 {
-    let mut methods = CONFORMANCE_SERVICE.methods.iter();
-    let method = methods.find(|known| known.name == method);
-    method.expect("a method").ordinal
-}
-
-fn hello(services: Vec<ServiceOffer>) -> Envelope {
-    Envelope {
-        kind: Kind::Hello.into(),
-        hello: Some(Hello {
-            protocol: 1,
-            agent: "vectors/1".into(),
-            max_frame_bytes: 1 << 20,
-            max_calls: 256,
-            stream_credit: 256 << 10,
-            services,
-        }),
-        ..Envelope::default()
+#[test]
+fn names_are_used_once() {
+    let vectors = conversations(&Limits::default());
+    let mut ids: Vec<&str> = vectors.iter().map(|vector| vector.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), vectors.len());
+    for vector in &vectors {
+        assert!(
+            !vector.steps.is_empty(),
+            "{} is skipped: {:?}",
+            vector.id,
+            vector.skipped
+        );
     }
 }
 
-/// What the table in the contract says that the names mean.
-fn calls(name: &str) -> Option<Envelope> {
-    let payload = |message: Vec<u8>| Some(Bytes::from(message));
-    let echo = EchoRequest {
-        payload: "hello".into(),
-        ..EchoRequest::default()
-    };
-    let reply = EchoResponse {
-        payload: "hello".into(),
-        ..EchoResponse::default()
-    };
-    let item = CollectRequest {
-        payload: "abc".into(),
-    };
-    Some(match name {
-        "call-echo" => Envelope {
-            method: ordinal("Echo"),
-            timeout_us: Some(1_000_000),
-            last: true,
-            payload: payload(echo.encode_to_vec()),
-            ..on_call(Kind::Call, 1)
-        },
-        "call-with-metadata" => Envelope {
-            method: ordinal("Inspect"),
-            last: true,
-            metadata: vec![Metadata {
-                key: "trace".into(),
-                value: Bytes::from_static(&[0, 0xFF]),
-            }],
-            payload: payload(Vec::new()),
-            ..on_call(Kind::Call, 2)
-        },
-        "call-open-stream" => Envelope {
-            method: ordinal("Collect"),
-            ..on_call(Kind::Call, 3)
-        },
-        "message" => Envelope {
-            payload: payload(item.encode_to_vec()),
-            ..on_call(Kind::Message, 3)
-        },
-        "message-empty" => Envelope {
-            payload: payload(Vec::new()),
-            ..on_call(Kind::Message, 3)
-        },
-        "message-half-close" => Envelope {
-            last: true,
-            ..on_call(Kind::Message, 3)
-        },
-        "reply" => Envelope {
-            payload: payload(reply.encode_to_vec()),
-            ..on_call(Kind::Reply, 1)
-        },
-        _ => return None,
-    })
+#[test]
+fn a_codec_in_another_language_agrees() {
+    let printed = Command::new(env!("CARGO_BIN_EXE_tests-conformance"))
+        .arg("vectors")
+        .output()
+        .expect("the program runs");
+    assert!(printed.status.success());
+    let mut script = Command::new("python3")
+        .arg(workspace().join("docs/vectors.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("python3 is installed");
+    let mut stdin = script.stdin.take().expect("piped");
+    stdin.write_all(&printed.stdout).expect("it reads");
+    drop(stdin);
+    let output = script.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let count = conversations(&Limits::default()).len();
+    assert!(
+        stdout.contains(&format!("{count} conversations")),
+        "{stdout}"
+    );
 }
 
-/// The rest of the table.
-fn others(name: &str) -> Envelope {
-    let of = |kind: Kind| Envelope {
-        kind: kind.into(),
-        ..Envelope::default()
-    };
-    let payload = Some(Bytes::from_static(b"12345678"));
-    match name {
-        "hello" => hello(Vec::new()),
-        "hello-with-service" => hello(vec![ServiceOffer {
-            name: CONFORMANCE_SERVICE.name.into(),
-            revision: 3,
-            fingerprint: 0x1122_3344_5566_7788,
-            compatible: vec![1, 2],
-            require: true,
-            ..ServiceOffer::default()
-        }]),
-        "end-ok" => on_call(Kind::End, 3),
-        "end-refused" => Envelope {
-            code: 8,
-            reason: "busy".into(),
-            unrun: true,
-            ..on_call(Kind::End, 300)
-        },
-        "cancel" => on_call(Kind::Cancel, 3),
-        "credit" => Envelope {
-            credit: 4096,
-            ..on_call(Kind::Credit, 3)
-        },
-        "ping" => Envelope {
-            payload,
-            ..of(Kind::Ping)
-        },
-        "pong" => Envelope {
-            payload,
-            ..of(Kind::Pong)
-        },
-        "goaway-drain" => Envelope {
-            last_call: Some(7),
-            ..of(Kind::Goaway)
-        },
-        "goaway-fault" => Envelope {
-            code: 15,
-            reason: "checksum".into(),
-            ..of(Kind::Goaway)
-        },
-        _ => panic!("{name} is not in the table of the test"),
+#[test]
+fn the_runtime_computes_the_same_checksums_and_ordinals() {
+    let encodings = encodings();
+    for known in &encodings.checksums {
+        let computed = known.variant.checksum(&known.of.0);
+        assert_eq!(format!("{computed:08x}"), known.crc32);
     }
+    assert_eq!(encodings.ordinals.len(), CONFORMANCE_SERVICE.methods.len());
 }
 
 fn written(envelope: &Envelope, crc: Crc32Variant) -> Vec<u8> {
@@ -194,65 +163,39 @@ fn written(envelope: &Envelope, crc: Crc32Variant) -> Vec<u8> {
     buffer.to_vec()
 }
 
+fn first_frame(bytes: &[u8], crc: Crc32Variant) -> Result<Bytes, FrameError> {
+    let mut buffer = BytesMut::from(bytes);
+    let mut decoder = FrameDecoder::new(MAX_FRAME_BYTES, crc);
+    let frame = decoder.decode(&mut buffer)?.expect("a whole frame");
+    assert!(buffer.is_empty(), "a frame and more");
+    Ok(frame)
+}
+
 #[test]
-fn checksums_and_ordinals() {
-    let text = read("docs/wire.md");
-    for words in lines(&text, "crc") {
-        let variant: Crc32Variant = words[1].parse().expect("a variant");
-        assert_eq!(format!("{:08x}", variant.checksum(b"123456789")), words[2]);
-    }
-    let ordinals = lines(&text, "ordinal");
-    assert_eq!(ordinals.len(), CONFORMANCE_SERVICE.methods.len());
-    for (words, method) in ordinals.iter().zip(CONFORMANCE_SERVICE.methods) {
-        assert_eq!(
-            (words[1], words[2]),
-            (method.path, &*format!("{:016x}", method.ordinal))
-        );
+fn the_runtime_reads_and_writes_the_frames() {
+    for frame in encodings().frames {
+        let payload = first_frame(&frame.bytes.0, frame.crc).expect(frame.id);
+        let envelope = decode_envelope(payload).expect(frame.id);
+        assert_eq!(envelope, frame.decoded, "{}", frame.id);
+        assert_eq!(written(&envelope, frame.crc), frame.bytes.0, "{}", frame.id);
     }
 }
 
 #[test]
-fn frames_are_read_and_written_as_the_contract_says() {
-    let text = read("docs/wire.md");
-    for words in lines(&text, "frame") {
-        let (name, variant) = (words[1], words[2].parse().expect("a variant"));
-        let expected = calls(name).unwrap_or_else(|| others(name));
-        let frame = bytes(words[3]);
-        let mut buffer = BytesMut::from(&frame[..]);
-        let mut decoder = FrameDecoder::new(MAX_FRAME_BYTES, variant);
-        let payload = decoder.decode(&mut buffer).expect(name).expect(name);
-        assert!(buffer.is_empty(), "{name}");
-        assert_eq!(decode_envelope(payload).expect(name), expected, "{name}");
-        assert_eq!(written(&expected, variant), frame, "{name}");
-    }
-}
-
-#[test]
-fn what_is_to_be_refused_is_refused() {
-    let text = read("docs/wire.md");
-    for words in lines(&text, "refused") {
-        let mut buffer = BytesMut::from(&bytes(words[2])[..]);
-        let mut decoder = FrameDecoder::new(MAX_FRAME_BYTES, Crc32Variant::Ieee);
-        let got = match decoder.decode(&mut buffer) {
-            Err(FrameError::InvalidLength { .. }) => "InvalidLength".to_owned(),
-            Err(FrameError::TooLarge { .. }) => "TooLarge".to_owned(),
-            Err(FrameError::CrcMismatch {
-                other_variant: None,
-                ..
-            }) => "CrcMismatch".to_owned(),
-            Err(FrameError::CrcMismatch {
-                other_variant: Some(other),
-                ..
-            }) => {
-                format!("CrcMismatch/{other}")
-            }
+fn the_runtime_refuses_what_is_to_be_refused() {
+    for refused in encodings().refused {
+        assert_eq!(refused.max_frame_bytes as usize, MAX_FRAME_BYTES);
+        let (error, other) = match first_frame(&refused.bytes.0, refused.crc) {
+            Err(FrameError::InvalidLength { .. }) => ("InvalidLength", None),
+            Err(FrameError::TooLarge { .. }) => ("TooLarge", None),
+            Err(FrameError::CrcMismatch { other_variant, .. }) => ("CrcMismatch", other_variant),
             Err(error) => panic!("{error}"),
-            Ok(frame) => {
-                let envelope = decode_envelope(frame.expect("a frame"));
+            Ok(payload) => {
+                let envelope = decode_envelope(payload);
                 assert!(envelope.is_err(), "{envelope:?}");
-                "Decode".to_owned()
+                ("Decode", None)
             }
         };
-        assert_eq!(got, words[1]);
+        assert_eq!((error, other), (refused.error, refused.other_variant));
     }
 }

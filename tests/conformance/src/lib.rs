@@ -1,7 +1,22 @@
-//! The conformance service as a library, for tests that serve it in their own process.
+//! The conformance service, the test vectors of the wire contract, and the check of a server by them.
 //!
-//! **Invariant**: the binary serves exactly this.
+//! **Invariant**: the binary serves, prints and plays exactly this.
 
+pub mod check;
 mod service;
+pub mod vectors;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
 
 pub use self::service::ConformanceService;
+
+/// Writes a value as JSON for people and programs, on lines of its own.
+///
+/// # Errors
+/// Those of `writer`.
+pub fn write_json(writer: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *writer, value)?;
+    writeln!(writer)
+}

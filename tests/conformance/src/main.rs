@@ -1,33 +1,100 @@
-//! `ipc-conformance`: serves the conformance service, for tests of any implementation of the wire
-//! contract.
+//! `ipc-conformance`: serves the conformance service, prints the vectors of the wire contract, and
+//! holds servers to it.
 //!
-//! **Invariant**: standard output holds `ready PATH` and nothing else; everything else is logged to
+//! **Invariant**: standard output holds what was asked for and nothing else; everything else goes to
 //! standard error.
 
 mod options;
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Parser;
 use daemoneye_ipc::{IpcConfig, PeerPolicy, Server, health::HealthReporter, shutdown_signal};
 use daemoneye_ipc_generated::conformance::v1::ConformanceServer;
-use ipc_conformance::ConformanceService;
+use ipc_conformance::{
+    ConformanceService,
+    check::{CannotCheck, Report},
+    vectors::{self, Limits, Rule},
+    write_json,
+};
 
-use self::options::{Cli, Command, Serve};
+use self::options::{CheckArgs, Cli, Command, Format, Serve};
+
+/// Wrong usage, or nothing to check.
+const UNUSABLE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         .init();
-    let Command::Serve(serve) = Cli::parse().command;
-    match run(&serve).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "ipc-conformance: {error:#}");
-            ExitCode::FAILURE
+    let done = match Cli::parse().command {
+        Command::Serve(serve) => run(&serve).await.map(|()| ExitCode::SUCCESS),
+        Command::Check(arguments) => check(arguments).await,
+        Command::Vectors(arguments) => {
+            let vectors = vectors::all(&arguments.limits());
+            let written = write_json(&mut io::stdout().lock(), &vectors);
+            written.map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
+    };
+    done.unwrap_or_else(|error| {
+        if is_closed_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        let _ = writeln!(io::stderr(), "ipc-conformance: {error:#}");
+        match error.downcast_ref::<CannotCheck>() {
+            Some(_) => ExitCode::from(UNUSABLE),
+            None => ExitCode::FAILURE,
+        }
+    })
+}
+
+/// Whether whoever reads the output has seen enough, as with `head`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn list() -> anyhow::Result<ExitCode> {
+    let mut stdout = io::stdout().lock();
+    for vector in vectors::conversations(&Limits::default()) {
+        let Rule { section, .. } = vector.contract;
+        writeln!(stdout, "{:36} {section}  {}", vector.id, vector.shows)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(arguments: CheckArgs) -> anyhow::Result<ExitCode> {
+    if arguments.list {
+        return list();
+    }
+    let format = arguments.format;
+    let mut written = Ok(());
+    let report = ipc_conformance::check::run(&arguments.check(), |played| {
+        if format == Format::Text && written.is_ok() {
+            written = writeln!(io::stdout(), "{played}");
+        }
+    })
+    .await?;
+    written?;
+    let code = exit_code(&report);
+    match format {
+        Format::Text => writeln!(io::stdout(), "\n{report}")?,
+        Format::Json => write_json(&mut io::stdout().lock(), &report.to_json())?,
+    }
+    Ok(code)
+}
+
+fn exit_code(report: &Report) -> ExitCode {
+    if report.failed() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -36,7 +103,7 @@ async fn run(serve: &Serve) -> anyhow::Result<()> {
     let grace = Duration::from_millis(config.limits.drain_timeout_ms);
     let server = bind(config, serve.allow_uid.as_deref().unwrap_or_default()).await?;
     let shutdown = shutdown_signal();
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = io::stdout().lock();
     writeln!(stdout, "ready {}", server.endpoint().display())?;
     stdout.flush()?;
     drop(stdout);

@@ -2,10 +2,16 @@
 //!
 //! **Invariant**: a flag that is given wins over file and environment; one that is not changes nothing.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use daemoneye_ipc::{IpcConfig, IpcError, wire::Crc32Variant};
+use ipc_conformance::{check::Check, vectors::Limits};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all vectors passed, 1 the server failed some, 2 wrong usage or no server.
+
+The server must serve daemoneye.conformance.v1.Conformance, and nobody else may use it meanwhile.";
 
 /// Tests implementations of the DaemonEye IPC wire contract.
 #[derive(Debug, Parser)]
@@ -19,7 +25,84 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the conformance service; prints `ready PATH`, drains on SIGTERM and Ctrl-C.
     Serve(Serve),
+    /// Hold a server to the contract: play the vectors with it, over a client made by hand.
+    #[command(after_help = EXIT_CODES)]
+    Check(CheckArgs),
+    /// Print the vectors as JSON; docs/conformance.md describes it.
+    Vectors(VectorsArgs),
 }
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Path of the server's socket.
+    #[arg(long, value_name = "PATH", required_unless_present = "list")]
+    endpoint: Option<PathBuf>,
+    /// Checksum variant: ieee or castagnoli.
+    #[arg(long, value_name = "VARIANT", default_value_t)]
+    crc: Crc32Variant,
+    /// Play these vectors alone.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    only: Vec<String>,
+    /// Show the vectors, and play none.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// How to report: lines as the vectors are played, or one JSON object at the end.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// The longest that one vector may take.
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    timeout_ms: u64,
+}
+
+/// How to report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+impl CheckArgs {
+    pub(crate) fn check(self) -> Check {
+        Check {
+            endpoint: self.endpoint.unwrap_or_default(),
+            crc: self.crc,
+            only: self.only,
+            time: Duration::from_millis(self.timeout_ms),
+        }
+    }
+}
+
+/// Arguments of `vectors`: what the server announces that they are for.
+#[derive(Debug, Args)]
+pub(crate) struct VectorsArgs {
+    /// Checksum variant: ieee or castagnoli.
+    #[arg(long, value_name = "VARIANT", default_value_t)]
+    crc: Crc32Variant,
+    /// Largest frame payload.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_frame_bytes)]
+    max_frame_bytes: u32,
+    /// Calls in flight on one connection.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_calls)]
+    max_calls: u32,
+    /// Bytes granted at the start of each stream that a client sends.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().stream_credit)]
+    stream_credit: u32,
+}
+
+impl VectorsArgs {
+    pub(crate) const fn limits(&self) -> Limits {
+        Limits {
+            crc: self.crc,
+            max_frame_bytes: self.max_frame_bytes,
+            max_calls: self.max_calls,
+            stream_credit: self.stream_credit,
+        }
+    }
+}
+
+/// Arguments of `serve`.
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {

@@ -79,7 +79,7 @@ impl Conformance for ConformanceService {
     }
 
     async fn fail(&self, _: &CallContext, request: FailRequest) -> Result<FailResponse, Status> {
-        assert!(!request.panic, "the caller asked for a panic");
+        assert!(!request.panic, "{}", request.message);
         match request.code {
             code @ 1..=16 => Err(Status::new(Code::from_number(code), request.message)),
             code => Err(Status::invalid_argument(format!(
