@@ -43,6 +43,8 @@ pub(crate) struct Inlet {
     pub(crate) decoder: FrameDecoder,
     /// The largest frame that came whole on this connection: room for that much is given at once.
     proven: usize,
+    /// Bytes that came since they were last asked for.
+    came: u64,
 }
 
 /// What a read brought.
@@ -59,6 +61,7 @@ impl Inlet {
             buffer: BytesMut::new(),
             decoder: FrameDecoder::new(max_frame_bytes, crc),
             proven: UNPROVEN_BYTES,
+            came: 0,
         }
     }
 
@@ -72,7 +75,10 @@ impl Inlet {
         }
         match link.try_read(&mut self.buffer) {
             Ok(0) => Ok(Read::Eof),
-            Ok(_) => Ok(Read::Bytes),
+            Ok(count) => {
+                self.came += count as u64;
+                Ok(Read::Bytes)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Blocked),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Read::Bytes),
             Err(error) => Err(error),
@@ -85,6 +91,11 @@ impl Inlet {
             self.proven = self.proven.max(frame.len());
         }
         Ok(frame)
+    }
+
+    /// Bytes that came since the last time.
+    pub(crate) const fn take_came(&mut self) -> u64 {
+        std::mem::replace(&mut self.came, 0)
     }
 
     /// Whether a frame has begun and is not whole.

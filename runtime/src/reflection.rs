@@ -15,17 +15,19 @@ use crate::{
     },
     server::CallContext,
     status::Status,
+    transport::PeerPolicy,
 };
 
 /// The handler behind [`ServerBuilder::reflection`](crate::ServerBuilder::reflection).
 #[derive(Debug)]
 pub(crate) struct ReflectionService {
     services: Vec<&'static ServiceDescriptor>,
+    policy: PeerPolicy,
 }
 
 impl ReflectionService {
-    pub(crate) const fn new(services: Vec<&'static ServiceDescriptor>) -> Self {
-        Self { services }
+    pub(crate) const fn new(services: Vec<&'static ServiceDescriptor>, policy: PeerPolicy) -> Self {
+        Self { services, policy }
     }
 
     fn find(&self, name: &str) -> Result<&'static ServiceDescriptor, Status> {
@@ -39,9 +41,10 @@ impl ReflectionService {
 impl Reflection for ReflectionService {
     async fn list_services(
         &self,
-        _: &CallContext,
+        ctx: &CallContext,
         _: ListServicesRequest,
     ) -> Result<ListServicesResponse, Status> {
+        self.policy.evaluate(ctx.peer())?;
         let info = |service: &&ServiceDescriptor| ServiceInfo {
             name: service.name.to_owned(),
             revision: service.revision,
@@ -59,9 +62,10 @@ impl Reflection for ReflectionService {
 
     async fn get_descriptors(
         &self,
-        _: &CallContext,
+        ctx: &CallContext,
         request: GetDescriptorsRequest,
     ) -> Result<GetDescriptorsResponse, Status> {
+        self.policy.evaluate(ctx.peer())?;
         let services = if request.services.is_empty() {
             self.services.clone()
         } else {

@@ -8,6 +8,7 @@
 mod context;
 mod faults;
 mod interceptors;
+mod observe;
 mod streams;
 
 use std::sync::Arc;

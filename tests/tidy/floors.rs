@@ -13,8 +13,8 @@ const FLOORS: &[&[&str]] = &[
     &["session"],
     &["transport"],
     &["driver"],
-    &["client", "server", "health", "reflection"],
-    &["testing"],
+    &["client", "server", "health", "introspection", "reflection"],
+    &["observe", "testing"],
 ];
 
 /// The runtime's vocabulary: named by all floors, and naming none above the session, whose faults

@@ -158,6 +158,12 @@ impl OutgoingCall {
         self.spec.deadline = deadline;
     }
 
+    /// When the call began, on the runtime's clock.
+    #[must_use]
+    pub const fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// Time since the call began.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -9,6 +9,13 @@ pub mod daemoneye {
             ::core::include!("daemoneye.health.v1.rs");
         }
     }
+    /// Packages below `introspection`.
+    pub mod introspection {
+        /// Package `daemoneye.introspection.v1`.
+        pub mod v1 {
+            ::core::include!("daemoneye.introspection.v1.rs");
+        }
+    }
     /// Packages below `ipc`.
     pub mod ipc {
         /// Package `daemoneye.ipc.v1`.

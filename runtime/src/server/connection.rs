@@ -6,7 +6,7 @@ use std::{
     mem,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -27,6 +27,8 @@ use crate::{
 pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) link: Link,
+    pub(crate) since: Instant,
+    bytes_read: AtomicU64,
     pub(crate) core: Arc<ServerCore>,
     pub(crate) session: Mutex<ServerSession<AbortHandle>>,
     pub(crate) writer: Mutex<Transmit>,
@@ -42,6 +44,8 @@ impl Connection {
         Self {
             id,
             link,
+            since: now,
+            bytes_read: AtomicU64::new(0),
             session: Mutex::new(session),
             writer: Mutex::new(Transmit::default()),
             driver: AtomicWaker::new(),
@@ -83,6 +87,15 @@ impl Connection {
 
     pub(crate) fn set_driver_awake(&self, awake: bool) {
         self.driver_awake.store(awake, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_read(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that came.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
     /// Tells the client that the server leaves.

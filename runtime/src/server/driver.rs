@@ -191,6 +191,7 @@ impl Driver {
         conn.set_driver_awake(true);
         let now = now();
         let read = self.read(now, cx);
+        conn.count_read(self.inlet.take_came());
         self.check_time(now, cx);
         conn.set_driver_awake(false);
         if self.write(cx).is_err() {
@@ -211,6 +212,9 @@ impl Driver {
         let conn = Arc::clone(&self.conn);
         if !matches!(fault, Fault::Closed | Fault::Shutdown) {
             tracing::debug!(connection = conn.id, uid = conn.peer().uid, %fault, "a connection ended");
+        }
+        if let Some(cause) = fault.cause() {
+            conn.core.counters.fault(cause);
         }
         conn.with(|session| session.handle_fault(fault));
         let _ = self.write(cx);

@@ -115,6 +115,12 @@ impl InterceptedCall {
         Ok(M::decode(self.request.clone().unwrap_or_default())?)
     }
 
+    /// When the call came, on the runtime's clock.
+    #[must_use]
+    pub const fn received(&self) -> Instant {
+        self.received
+    }
+
     /// Time since the call came.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: a peer that the policy does not let in is closed before one byte of it is read.
 
+mod builder;
 mod call;
 mod connection;
 mod context;
@@ -29,8 +30,8 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::context::Detached;
 pub use self::{
+    builder::ServerBuilder,
     call::{HandlerSlot, ServerCall, Service},
     context::{CallContext, Cancellation},
     in_process::InProcess,
@@ -39,6 +40,7 @@ pub use self::{
     signal::shutdown_signal,
     stats::ServerStats,
 };
+pub(crate) use self::{connection::Connection as ServerConnection, context::Detached};
 use self::{
     connection::Connection, driver::Driver, in_process::Links, interceptor::DynInterceptor,
     stats::Counters,
@@ -46,12 +48,9 @@ use self::{
 use crate::{
     config::IpcConfig,
     error::IpcError,
-    health::{HealthReporter, HealthService},
-    reflection::ReflectionService,
-    schema::{health::v1::HealthServer, reflection::v1::ReflectionServer},
     session::{Registry, SessionConfig},
     status::Code,
-    transport::{EndpointOptions, Link, Listener, PeerPolicy},
+    transport::{Link, Listener, PeerPolicy},
     wire::{Head, Kind, append_head},
 };
 
@@ -75,7 +74,9 @@ impl ServerCore {
     pub(crate) fn forget(&self, id: u64) {
         // The connection is dropped after the lock is released.
         let gone = self.connections.lock().remove(&id);
-        drop(gone);
+        if let Some(conn) = gone {
+            self.counters.absorb(&conn);
+        }
     }
 
     pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
@@ -87,121 +88,6 @@ impl fmt::Debug for ServerCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let services = self.registry.services().iter().map(|service| service.name);
         f.debug_struct("ServerCore")
-            .field("services", &services.collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Collects what a [`Server`] needs.
-pub struct ServerBuilder {
-    config: IpcConfig,
-    services: Vec<Arc<dyn Service>>,
-    interceptors: Vec<Arc<dyn DynInterceptor>>,
-    policy: PeerPolicy,
-    reflection: bool,
-}
-
-impl ServerBuilder {
-    /// Adds a service, usually a generated `…Server` around a handler.
-    #[must_use]
-    pub fn add_service(mut self, service: impl Service) -> Self {
-        self.services.push(Arc::new(service));
-        self
-    }
-
-    /// Serves `daemoneye.health.v1.Health` with what `reporter` is told.
-    #[must_use]
-    pub fn health(self, reporter: HealthReporter) -> Self {
-        self.add_service(HealthServer::new(HealthService::new(reporter)))
-    }
-
-    /// Serves `daemoneye.reflection.v1.Reflection` over all services of this server.
-    #[must_use]
-    pub const fn reflection(mut self) -> Self {
-        self.reflection = true;
-        self
-    }
-
-    /// Puts `interceptor` around every call, inside those that were added before it.
-    #[must_use]
-    pub fn interceptor(mut self, interceptor: impl ServerInterceptor) -> Self {
-        self.interceptors.push(Arc::new(interceptor));
-        self
-    }
-
-    /// Who may connect; by default the server's own user and root.
-    #[must_use]
-    pub fn peer_policy(mut self, policy: PeerPolicy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Binds the endpoint. Nothing is served before [`Server::serve_until`].
-    ///
-    /// # Errors
-    /// [`IpcError::Config`] for a setting or a service that is there twice; [`IpcError::Endpoint`] if
-    /// the path cannot be used, for example because a live server has it.
-    pub async fn bind(self) -> Result<Server, IpcError> {
-        let (core, config, policy) = self.build()?;
-        let listener = Listener::bind(&config.endpoint_path, &EndpointOptions::default()).await?;
-        Ok(Server {
-            core,
-            source: Source::Endpoint(Box::new(listener)),
-            config,
-            policy,
-        })
-    }
-
-    /// A server without an endpoint, for clients within this process.
-    ///
-    /// # Errors
-    /// [`IpcError::Config`] for a setting or a service that is there twice.
-    pub fn in_process(self) -> Result<(Server, InProcess), IpcError> {
-        let (core, config, policy) = self.build()?;
-        let (within, links) = InProcess::new(config.clone());
-        let server = Server {
-            core,
-            source: Source::Within(links),
-            config,
-            policy,
-        };
-        Ok((server, within))
-    }
-
-    fn build(mut self) -> Result<(Arc<ServerCore>, IpcConfig, PeerPolicy), IpcError> {
-        self.config.validate()?;
-        let mut registry = Registry::default();
-        if self.reflection {
-            let mut described: Vec<_> = self.services.iter().map(|s| s.descriptor()).collect();
-            described.push(crate::schema::reflection::v1::REFLECTION_SERVICE);
-            self = self.add_service(ReflectionServer::new(ReflectionService::new(described)));
-        }
-        for service in &self.services {
-            registry
-                .add(service.descriptor())
-                .map_err(IpcError::config)?;
-        }
-        let core = ServerCore {
-            session: SessionConfig::from(&self.config),
-            registry: Arc::new(registry),
-            services: self.services,
-            interceptors: self.interceptors,
-            draining: CancellationToken::new(),
-            counters: Counters::default(),
-            connections: Mutex::default(),
-            next_id: AtomicU64::new(1),
-        };
-        Ok((Arc::new(core), self.config, self.policy))
-    }
-}
-
-impl fmt::Debug for ServerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let services = self
-            .services
-            .iter()
-            .map(|service| service.descriptor().name);
-        f.debug_struct("ServerBuilder")
             .field("services", &services.collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
@@ -245,13 +131,7 @@ impl Server {
     /// Begins a server with `config`.
     #[must_use]
     pub fn builder(config: IpcConfig) -> ServerBuilder {
-        ServerBuilder {
-            config,
-            services: Vec::new(),
-            interceptors: Vec::new(),
-            policy: PeerPolicy::same_user(),
-            reflection: false,
-        }
+        ServerBuilder::new(config)
     }
 
     /// Path of the socket.
@@ -263,7 +143,9 @@ impl Server {
     /// A handle to the server's counters.
     #[must_use]
     pub fn stats(&self) -> ServerStats {
-        ServerStats::new(&self.core)
+        let stats = ServerStats::default();
+        stats.watch(&self.core);
+        stats
     }
 
     /// As [`Self::serve_until`], with a grace that `shutdown` resolves to.
@@ -322,11 +204,13 @@ fn admit(
     link: Link,
 ) {
     if let Err(reason) = policy.evaluate(link.peer()) {
+        core.counters.denied.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(uid = link.peer().uid, %reason, "a connection was refused");
         return refuse(config, &link, Code::PermissionDenied, &reason.to_string());
     }
     let limit = config.max_connections;
     if core.connections.lock().len() >= limit {
+        core.counters.over_limit.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             limit,
             "a connection was refused: the server is at its limit"
@@ -334,6 +218,7 @@ fn admit(
         let reason = format!("{limit} connections are open, which is the server's limit");
         return refuse(config, &link, Code::ResourceExhausted, &reason);
     }
+    core.counters.accepted.fetch_add(1, Ordering::Relaxed);
     let id = core.next_id.fetch_add(1, Ordering::Relaxed);
     let conn = Arc::new(Connection::new(
         id,

@@ -2,24 +2,79 @@
 //!
 //! **Invariant**: what is counted in is counted out by `Drop`, whatever path is taken.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
-use super::ServerCore;
+use parking_lot::Mutex;
+
+use super::{ServerCore, connection::Connection};
+use crate::session::Tally;
 
 /// The counters of one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
+    pub(crate) since: Instant,
     pub(crate) connections: Count,
     pub(crate) handlers: Count,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) denied: AtomicU64,
+    pub(crate) over_limit: AtomicU64,
     calls_started: AtomicU64,
+    past: Mutex<Past>,
+}
+
+/// What connections that are gone have counted.
+#[derive(Debug, Default, Clone)]
+struct Past {
+    tally: Tally,
+    bytes_read: u64,
+    bytes_written: u64,
+    faults: BTreeMap<&'static str, u64>,
 }
 
 impl Counters {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            connections: Count::default(),
+            handlers: Count::default(),
+            accepted: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+            over_limit: AtomicU64::new(0),
+            calls_started: AtomicU64::new(0),
+            past: Mutex::default(),
+        }
+    }
+
     pub(crate) fn started(&self) {
         self.calls_started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn calls_started(&self) -> u64 {
+        self.calls_started.load(Ordering::Relaxed)
+    }
+
+    /// A connection ended for `cause`.
+    pub(crate) fn fault(&self, cause: &'static str) {
+        *self.past.lock().faults.entry(cause).or_default() += 1;
+    }
+
+    /// A connection is gone: its counts stay.
+    pub(crate) fn absorb(&self, conn: &Connection) {
+        let (tally, written) = {
+            let session = conn.session.lock();
+            (session.tally(), session.bytes_written())
+        };
+        let mut past = self.past.lock();
+        past.tally += tally;
+        past.bytes_read += conn.bytes_read();
+        past.bytes_written += written;
     }
 }
 
@@ -50,23 +105,48 @@ impl Drop for Gauge {
 }
 
 /// What a server holds now. Cheap to clone; does not keep the server alive.
-#[derive(Debug, Clone)]
+///
+/// ```
+/// use daemoneye_ipc::{IpcConfig, Server, health::HealthReporter};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let builder = Server::builder(IpcConfig::default()).health(HealthReporter::new());
+/// let (server, _within) = builder.in_process()?;
+/// let stats = server.stats();
+/// assert_eq!((stats.connections(), stats.calls_started()), (0, 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
 pub struct ServerStats {
-    core: Weak<ServerCore>,
+    core: Arc<OnceLock<Weak<ServerCore>>>,
+}
+
+/// All counters of a server at one time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) tally: Tally,
+    pub(crate) bytes_read: u64,
+    pub(crate) bytes_written: u64,
+    pub(crate) queued_bytes: usize,
+    pub(crate) calls_in_flight: usize,
+    pub(crate) faults: BTreeMap<&'static str, u64>,
 }
 
 impl ServerStats {
-    pub(crate) fn new(core: &Arc<ServerCore>) -> Self {
-        Self {
-            core: Arc::downgrade(core),
-        }
+    /// From now on these are the counters of `core`.
+    pub(super) fn watch(&self, core: &Arc<ServerCore>) {
+        // Watching is begun once, by who made the server.
+        let _ = self.core.set(Arc::downgrade(core));
+    }
+
+    pub(crate) fn core(&self) -> Option<Arc<ServerCore>> {
+        self.core.get()?.upgrade()
     }
 
     /// Connections that are open.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.core
-            .upgrade()
+        self.core()
             .map_or(0, |core| core.counters.connections.now())
     }
 
@@ -79,17 +159,13 @@ impl ServerStats {
     /// Handlers that exist now, blocking work that outlived its handler included.
     #[must_use]
     pub fn handlers(&self) -> usize {
-        self.core
-            .upgrade()
-            .map_or(0, |core| core.counters.handlers.now())
+        self.core().map_or(0, |core| core.counters.handlers.now())
     }
 
     /// Calls whose handler was started since the server was; refused calls are not counted.
     #[must_use]
     pub fn calls_started(&self) -> u64 {
-        self.core.upgrade().map_or(0, |core| {
-            core.counters.calls_started.load(Ordering::Relaxed)
-        })
+        self.core().map_or(0, |core| core.counters.calls_started())
     }
 
     /// Bytes that wait to be written, or to be taken by handlers, on all connections.
@@ -98,10 +174,35 @@ impl ServerStats {
         self.sum(|conn| conn.session.lock().queued_bytes())
     }
 
-    fn sum(&self, of: impl Fn(&super::connection::Connection) -> usize) -> usize {
-        let Some(core) = self.core.upgrade() else {
+    fn sum(&self, of: impl Fn(&Connection) -> usize) -> usize {
+        let Some(core) = self.core() else {
             return 0;
         };
         core.connections().iter().map(|conn| of(conn)).sum()
+    }
+}
+
+impl ServerCore {
+    /// The counters now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        // Connections first: one that ends meanwhile is counted twice for once, not lost.
+        let connections = self.connections();
+        let past = self.counters.past.lock().clone();
+        let mut snapshot = Snapshot {
+            tally: past.tally,
+            bytes_read: past.bytes_read,
+            bytes_written: past.bytes_written,
+            faults: past.faults,
+            ..Snapshot::default()
+        };
+        for conn in connections {
+            let session = conn.session.lock();
+            snapshot.tally += session.tally();
+            snapshot.bytes_written += session.bytes_written();
+            snapshot.queued_bytes += session.queued_bytes();
+            snapshot.calls_in_flight += session.calls_in_flight();
+            snapshot.bytes_read += conn.bytes_read();
+        }
+        snapshot
     }
 }

@@ -71,6 +71,21 @@ impl Fault {
         })
     }
 
+    /// One word for counters; `None` for an end in order.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Frame(_) => "frame",
+            Self::Envelope(_) => "envelope",
+            Self::Protocol(_) => "protocol",
+            Self::Limit(_) => "limit",
+            Self::Timeout(_) => "timeout",
+            Self::Version { .. } => "version",
+            Self::GoAway { .. } => "goaway",
+            Self::Closed | Self::Shutdown => return None,
+        })
+    }
+
     /// The error for a call, or an attempt to connect, that this fault ended.
     #[must_use]
     pub fn to_error(&self, endpoint: &str) -> IpcError {

@@ -23,7 +23,9 @@ pub use self::{
     fault::{Fault, OpenError, Outcome},
     negotiate::{Mismatch, SchemaPolicy},
     outbox::{Transmit, Written},
-    server::{CallReport, Incoming, Interruption, MethodIndex, Registry, ServerSession, StartCall},
+    server::{
+        CallReport, Incoming, Interruption, MethodIndex, Registry, ServerSession, StartCall, Tally,
+    },
     vitals::PING_AFTER,
     waiting::Ticket,
 };

@@ -36,6 +36,8 @@ pub(crate) struct Outbox {
     /// Bytes that were handed to the driver and are not written yet.
     in_transit: usize,
     urgent: BytesMut,
+    /// Bytes ever written.
+    written: u64,
     /// Bytes ever queued in, and written from, the urgent queue.
     urgent_queued: u64,
     urgent_written: u64,
@@ -132,6 +134,7 @@ impl Outbox {
             crc,
             max_frame_bytes,
             in_transit: 0,
+            written: 0,
             urgent: BytesMut::new(),
             urgent_queued: 0,
             urgent_written: 0,
@@ -166,7 +169,12 @@ impl Outbox {
         self.in_transit + self.urgent.len() + self.lane_bytes
     }
 
-    /// Bytes of one stream among them.
+    /// Bytes ever written.
+    pub(crate) const fn bytes_written(&self) -> u64 {
+        self.written
+    }
+
+    /// Bytes of one stream among those that are not written.
     pub(crate) fn lane_queued(&self, call: CallId) -> usize {
         self.lanes.get(&call).map_or(0, |lane| lane.frames.len())
     }
@@ -360,6 +368,7 @@ impl Outbox {
     /// The driver has written.
     pub(crate) fn written(&mut self, written: Written) {
         self.in_transit -= written.total;
+        self.written += written.total as u64;
         self.urgent_written += written.urgent as u64;
         self.control = self.control.saturating_sub(written.urgent);
     }

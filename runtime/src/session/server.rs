@@ -5,6 +5,8 @@
 
 mod calls;
 mod frames;
+mod registry;
+mod tally;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,6 +21,8 @@ use self::calls::Call;
 pub use self::{
     calls::{CallReport, Interruption, StartCall},
     frames::Incoming,
+    registry::{MethodIndex, Registry},
+    tally::Tally,
 };
 use super::{
     CallId, Fault, IdHasher, SessionConfig,
@@ -26,75 +30,10 @@ use super::{
     vitals::{Due, Vitals},
 };
 use crate::{
-    descriptor::{MethodDescriptor, ServiceDescriptor},
     metadata::Metadata,
     status::{Code, Status},
     wire::{Encoded, Head, Hello, Kind, Payload},
 };
-
-/// Where a method is: index of its service in the registry, and of the method in the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MethodIndex {
-    /// Index into [`Registry::services`].
-    pub service: usize,
-    /// Index into the service's methods.
-    pub method: usize,
-}
-
-/// The services of a server, found by method ordinal.
-#[derive(Debug, Default)]
-pub struct Registry {
-    services: Vec<&'static ServiceDescriptor>,
-    methods: HashMap<u64, MethodIndex, IdHasher>,
-}
-
-impl Registry {
-    /// Adds a service.
-    ///
-    /// # Errors
-    /// If a service of that name, or a method of the same ordinal, is there already.
-    pub fn add(&mut self, service: &'static ServiceDescriptor) -> Result<(), String> {
-        if self.services.iter().any(|known| known.name == service.name) {
-            return Err(format!("service {} is added twice", service.name));
-        }
-        for (method, descriptor) in service.methods.iter().enumerate() {
-            let index = MethodIndex {
-                service: self.services.len(),
-                method,
-            };
-            if let Some(other) = self.methods.insert(descriptor.ordinal, index) {
-                let other = self
-                    .services
-                    .get(other.service)
-                    .map_or("", |other| other.name);
-                return Err(format!(
-                    "{} and a method of {other} share an ordinal",
-                    descriptor.path
-                ));
-            }
-        }
-        self.services.push(service);
-        Ok(())
-    }
-
-    /// The services in the order in which they were added.
-    #[must_use]
-    pub fn services(&self) -> &[&'static ServiceDescriptor] {
-        &self.services
-    }
-
-    /// The method with `ordinal`.
-    #[must_use]
-    pub fn find(&self, ordinal: u64) -> Option<(MethodIndex, &'static MethodDescriptor)> {
-        let index = *self.methods.get(&ordinal)?;
-        let method = self
-            .services
-            .get(index.service)?
-            .methods
-            .get(index.method)?;
-        Some((index, method))
-    }
-}
 
 /// One connection, seen from the server. `A` is what stops a handler: the driver's handle to its task.
 #[derive(Debug)]
@@ -115,6 +54,7 @@ pub struct ServerSession<A> {
     closed: Option<Fault>,
     next_deadline: Option<Instant>,
     unknown_kinds: u64,
+    tally: Tally,
     wakers: Vec<Waker>,
     aborts: Vec<A>,
 }
@@ -144,6 +84,7 @@ impl<A> ServerSession<A> {
             closed: None,
             next_deadline: None,
             unknown_kinds: 0,
+            tally: Tally::default(),
             wakers: Vec::new(),
             aborts: Vec::new(),
             config,
@@ -187,6 +128,18 @@ impl<A> ServerSession<A> {
         self.unknown_kinds
     }
 
+    /// How the connection's calls ended.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Bytes that the socket took.
+    #[must_use]
+    pub const fn bytes_written(&self) -> u64 {
+        self.outbox.bytes_written()
+    }
+
     /// Whether an orderly end is reached: it was asked for, nothing runs, all is written.
     #[must_use]
     pub fn is_drained(&self) -> bool {
@@ -209,10 +162,13 @@ impl<A> ServerSession<A> {
             metadata,
             ..Head::default()
         };
-        if let Err(oversize) = self.outbox.push(&head, Some(payload)) {
-            let status =
-                Status::resource_exhausted(format!("the response is too large: {oversize}"));
-            self.push_end(call, &status, false);
+        match self.outbox.push(&head, Some(payload)) {
+            Ok(_) => self.tally.count(Code::Ok),
+            Err(oversize) => {
+                let status =
+                    Status::resource_exhausted(format!("the response is too large: {oversize}"));
+                self.push_end(call, &status, false);
+            }
         }
         true
     }
@@ -229,10 +185,13 @@ impl<A> ServerSession<A> {
             metadata,
             ..Head::default()
         };
-        if let Err(oversize) = self.outbox.push_lane::<Encoded>(call, &head, None) {
-            let status =
-                Status::resource_exhausted(format!("the trailers are too large: {oversize}"));
-            self.push_end(call, &status, false);
+        match self.outbox.push_lane::<Encoded>(call, &head, None) {
+            Ok(()) => self.tally.count(Code::Ok),
+            Err(oversize) => {
+                let status =
+                    Status::resource_exhausted(format!("the trailers are too large: {oversize}"));
+                self.push_end(call, &status, false);
+            }
         }
         self.outbox.finish_lane(call);
         true
@@ -441,6 +400,8 @@ impl<A> ServerSession<A> {
     }
 
     fn push_end(&mut self, call: CallId, status: &Status, unrun: bool) {
+        self.tally.count(status.code());
+        self.tally.refused += u64::from(unrun);
         self.outbox.push_control(&Head {
             kind: Kind::End,
             call: Some(call),

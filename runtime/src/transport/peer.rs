@@ -4,7 +4,7 @@
 
 use std::{fmt, path::Path};
 
-use crate::error::IpcError;
+use crate::{error::IpcError, status::Status};
 
 /// The user id that stands for "no such user".
 const NOBODY_AT_ALL: u32 = u32::MAX;
@@ -149,6 +149,12 @@ impl fmt::Display for PeerRefused {
 }
 
 impl std::error::Error for PeerRefused {}
+
+impl From<PeerRefused> for Status {
+    fn from(refused: PeerRefused) -> Self {
+        Self::permission_denied(refused.to_string())
+    }
+}
 
 /// A client's check of the server at `endpoint`, before it sends a byte: it has to run as the client's
 /// own user or as root, for anybody else could have taken the place.

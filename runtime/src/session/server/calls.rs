@@ -215,6 +215,9 @@ impl<A> ServerSession<A> {
         };
         entry.ended = true;
         entry.interrupted = Some(why);
+        if matches!(why, Interruption::Cancelled | Interruption::ConnectionLost) {
+            self.tally.abandoned += 1;
+        }
         self.aborts.extend(entry.abort.take());
         self.wakers.append(&mut entry.cancel_wakers);
         if let Some(receiver) = &mut entry.receiver {

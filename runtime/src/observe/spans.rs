@@ -1,0 +1,73 @@
+//! A `tracing` span around each call.
+//!
+//! **Invariant**: fields name methods, peers and codes; nothing that travels in a message.
+
+use tracing::{Instrument, Span, field::Empty};
+
+use super::ended::{self, Ended, Guard};
+use crate::{
+    client::{ClientInterceptor, ClientNext, OutgoingCall, Reply},
+    error::CallError,
+    server::{InterceptedCall, Next, Response, ServerInterceptor},
+    status::{Code, Status},
+};
+
+/// An interceptor, for servers and for channels, that puts a span around each call (feature `tracing`).
+///
+/// Spans have level INFO and are called `ipc.server` and `ipc.client`. Their fields follow
+/// OpenTelemetry's conventions for RPC where these have a name: `otel.kind`, `rpc.system`, `rpc.method`
+/// (`/<full service name>/<Method name>`), and `peer.uid`, `peer.pid`, `endpoint`. When the call is
+/// over, `code` and `messages` are recorded. What a handler logs is inside the span.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spans;
+
+impl ServerInterceptor for Spans {
+    async fn intercept(&self, call: &InterceptedCall, next: Next<'_>) -> Result<Response, Status> {
+        let (method, peer) = (call.context().method().path, call.context().peer());
+        let span = tracing::info_span!(
+            "ipc.server",
+            otel.kind = "server",
+            rpc.system = "daemoneye-ipc",
+            rpc.method = method,
+            peer.uid = peer.uid,
+            peer.pid = peer.pid,
+            code = Empty,
+            messages = Empty,
+        );
+        let report = span.clone();
+        ended::serve(call, next, move |ended| record(&report, ended))
+            .instrument(span)
+            .await
+    }
+}
+
+impl ClientInterceptor for Spans {
+    async fn intercept(
+        &self,
+        call: &mut OutgoingCall,
+        next: ClientNext<'_>,
+    ) -> Result<Reply, CallError> {
+        let span = tracing::info_span!(
+            "ipc.client",
+            otel.kind = "client",
+            rpc.system = "daemoneye-ipc",
+            rpc.method = call.method().path,
+            endpoint = call.endpoint(),
+            code = Empty,
+            messages = Empty,
+        );
+        let report = |ended| record(&span, ended);
+        let mut guard = Guard::new(call.begun(), || Code::Cancelled, report);
+        let outcome = next.run(call).instrument(span.clone()).await;
+        match &outcome {
+            Ok(reply) => guard.end(Code::Ok, reply.messages()),
+            Err(error) => guard.end(error.code(), 0),
+        }
+        outcome
+    }
+}
+
+fn record(span: &Span, ended: Ended) {
+    span.record("code", ended.code.name());
+    span.record("messages", ended.messages);
+}

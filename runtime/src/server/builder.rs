@@ -1,0 +1,187 @@
+//! What a server is told before it exists.
+//!
+//! **Invariant**: every mistake in it is an error before anything is served.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    InProcess, Server, ServerCore, ServerInterceptor, ServerStats, Service, Source,
+    interceptor::DynInterceptor, stats::Counters,
+};
+use crate::{
+    config::IpcConfig,
+    error::IpcError,
+    health::{HealthReporter, HealthService},
+    introspection::IntrospectionService,
+    reflection::ReflectionService,
+    schema::{
+        health::v1::HealthServer, introspection::v1::IntrospectionServer,
+        reflection::v1::ReflectionServer,
+    },
+    session::{Registry, SessionConfig},
+    transport::{EndpointOptions, Listener, PeerPolicy},
+};
+
+/// Collects what a [`Server`] needs.
+pub struct ServerBuilder {
+    config: IpcConfig,
+    services: Vec<Arc<dyn Service>>,
+    interceptors: Vec<Arc<dyn DynInterceptor>>,
+    policy: PeerPolicy,
+    reflection: bool,
+    introspection: bool,
+    diagnostics: PeerPolicy,
+}
+
+impl ServerBuilder {
+    pub(super) fn new(config: IpcConfig) -> Self {
+        Self {
+            config,
+            services: Vec::new(),
+            interceptors: Vec::new(),
+            policy: PeerPolicy::same_user(),
+            reflection: false,
+            introspection: false,
+            diagnostics: PeerPolicy::same_user(),
+        }
+    }
+
+    /// Adds a service, usually a generated `…Server` around a handler.
+    #[must_use]
+    pub fn add_service(mut self, service: impl Service) -> Self {
+        self.services.push(Arc::new(service));
+        self
+    }
+
+    /// Serves `daemoneye.health.v1.Health` with what `reporter` is told.
+    #[must_use]
+    pub fn health(self, reporter: HealthReporter) -> Self {
+        self.add_service(HealthServer::new(HealthService::new(reporter)))
+    }
+
+    /// Serves `daemoneye.reflection.v1.Reflection` over all services of this server.
+    #[must_use]
+    pub const fn reflection(mut self) -> Self {
+        self.reflection = true;
+        self
+    }
+
+    /// Serves `daemoneye.introspection.v1.Introspection`: connections, calls in flight, counters.
+    #[must_use]
+    pub const fn introspection(mut self) -> Self {
+        self.introspection = true;
+        self
+    }
+
+    /// Who may use reflection and introspection, of those who may connect; by default the server's own
+    /// user and root.
+    #[must_use]
+    pub fn diagnostics_policy(mut self, policy: PeerPolicy) -> Self {
+        self.diagnostics = policy;
+        self
+    }
+
+    /// Puts `interceptor` around every call, inside those that were added before it.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl ServerInterceptor) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Who may connect; by default the server's own user and root.
+    #[must_use]
+    pub fn peer_policy(mut self, policy: PeerPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Binds the endpoint. Nothing is served before [`Server::serve_until`].
+    ///
+    /// # Errors
+    /// [`IpcError::Config`] for a setting or a service that is there twice; [`IpcError::Endpoint`] if
+    /// the path cannot be used, for example because a live server has it.
+    pub async fn bind(self) -> Result<Server, IpcError> {
+        let (core, config, policy) = self.build()?;
+        let listener = Listener::bind(&config.endpoint_path, &EndpointOptions::default()).await?;
+        Ok(Server {
+            core,
+            source: Source::Endpoint(Box::new(listener)),
+            config,
+            policy,
+        })
+    }
+
+    /// A server without an endpoint, for clients within this process.
+    ///
+    /// # Errors
+    /// [`IpcError::Config`] for a setting or a service that is there twice.
+    pub fn in_process(self) -> Result<(Server, InProcess), IpcError> {
+        let (core, config, policy) = self.build()?;
+        let (within, links) = InProcess::new(config.clone());
+        let server = Server {
+            core,
+            source: Source::Within(links),
+            config,
+            policy,
+        };
+        Ok((server, within))
+    }
+
+    fn build(mut self) -> Result<(Arc<ServerCore>, IpcConfig, PeerPolicy), IpcError> {
+        self.config.validate()?;
+        let own_stats = ServerStats::default();
+        self = self.add_diagnostics(&own_stats);
+        let mut registry = Registry::default();
+        for service in &self.services {
+            registry
+                .add(service.descriptor())
+                .map_err(IpcError::config)?;
+        }
+        let core = Arc::new(ServerCore {
+            session: SessionConfig::from(&self.config),
+            registry: Arc::new(registry),
+            services: self.services,
+            interceptors: self.interceptors,
+            draining: CancellationToken::new(),
+            counters: Counters::new(crate::driver::now()),
+            connections: Mutex::default(),
+            next_id: AtomicU64::new(1),
+        });
+        own_stats.watch(&core);
+        Ok((core, self.config, self.policy))
+    }
+
+    /// Adds the services that show the server itself.
+    fn add_diagnostics(mut self, stats: &ServerStats) -> Self {
+        let policy = self.diagnostics.clone();
+        if self.introspection {
+            let service = IntrospectionService::new(stats.clone(), policy.clone());
+            self = self.add_service(IntrospectionServer::new(service));
+        }
+        if self.reflection {
+            let mut described: Vec<_> = self.services.iter().map(|s| s.descriptor()).collect();
+            described.push(crate::schema::reflection::v1::REFLECTION_SERVICE);
+            let service = ReflectionService::new(described, policy);
+            self = self.add_service(ReflectionServer::new(service));
+        }
+        self
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let services = self
+            .services
+            .iter()
+            .map(|service| service.descriptor().name);
+        f.debug_struct("ServerBuilder")
+            .field("services", &services.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
