@@ -612,3 +612,28 @@ async fn a_request_stream_that_was_cut_off_does_not_read_as_complete() {
     assert_eq!(within(requests.message()).await, Ok(None));
     complete.abort();
 }
+
+#[tokio::test]
+async fn a_client_stream_that_is_over_says_so_before_anything_more_is_sent() {
+    let folder = folder();
+    let server = Running::start(config(folder.path())).await;
+    let client = server.client().await;
+    let call = client.collect().timeout(Duration::from_millis(50));
+    let mut stream = call.await.expect("a stream");
+    stream.send(CollectRequest::default()).await.expect("room");
+    within(stream.closed()).await;
+    let refused = stream.send(CollectRequest::default()).await;
+    assert_eq!(refused.expect_err("over").code(), Code::Cancelled);
+    within(stream.closed()).await;
+    let error = within(stream.finish()).await.expect_err("too late");
+    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+
+    let mut stream = client.collect().await.expect("a stream");
+    tokio::select! {
+        biased;
+        () = stream.closed() => panic!("it is open"),
+        _ = client.echo(echo("anything")) => {}
+    }
+    stream.send(CollectRequest::default()).await.expect("room");
+    assert_eq!(within(stream.finish()).await.expect("counted").messages, 1);
+}

@@ -107,6 +107,32 @@ impl<Req: Message, Rep: Message + Default> ClientStream<Req, Rep> {
         send(&mut self.responses, &request).await
     }
 
+    /// Waits until the call takes no more requests because it is over: the server may end it, or its
+    /// time, while this side waits for its next request to come from somewhere.
+    /// [`finish`](Self::finish) then tells at once how it ended. May be dropped and called again.
+    ///
+    /// ```
+    /// # use daemoneye_ipc::{CallError, client::ClientStream, prost::Message};
+    /// # async fn upload<Req: Message, Rep: Message + Default>(
+    /// #     mut call: ClientStream<Req, Rep>,
+    /// #     mut source: tokio::sync::mpsc::Receiver<Req>,
+    /// # ) -> Result<Rep, CallError> {
+    /// loop {
+    ///     let next = tokio::select! {
+    ///         next = source.recv() => next,
+    ///         () = call.closed() => None,
+    ///     };
+    ///     match next {
+    ///         Some(request) => call.send(request).await?,
+    ///         None => return call.finish().await,
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn closed(&mut self) {
+        poll_fn(|cx| self.responses.poll_fill(cx)).await;
+    }
+
     /// Ends the requests and waits for the response.
     ///
     /// # Errors

@@ -157,7 +157,7 @@ impl<M: Message + Default> Streaming<M> {
     }
 
     /// Ready when a message is there, or the stream is at its end.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.batch.is_empty() && !self.ended {
             let Some(Place { conn, id }) = self.flight.place() else {
                 match self.flight.poll_run(cx) {
