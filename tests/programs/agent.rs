@@ -34,7 +34,10 @@ use crate::{
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Asks the agent how it is until `wanted` holds.
-async fn status(place: &Place, wanted: impl Fn(&GetStatusResponse) -> bool) -> GetStatusResponse {
+pub(crate) async fn status(
+    place: &Place,
+    wanted: impl Fn(&GetStatusResponse) -> bool,
+) -> GetStatusResponse {
     let client = place.agent_client();
     let look = async {
         loop {

@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 mod agent;
+mod bus;
 mod monitor;
 mod support;
 mod watch;

@@ -19,6 +19,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
+    announce::Announcer,
+    epoch,
     rules::{Rule, Verdict},
     ruleset::{InForce, Ruleset},
     upload::Upload,
@@ -39,6 +41,7 @@ pub(crate) struct Alerts {
     uploads: watch::Sender<u64>,
     /// Names this run, so that its numbers are not taken for those of another.
     epoch: String,
+    announcer: Announcer,
     log: Mutex<Log>,
     tip: watch::Sender<Tip>,
 }
@@ -66,11 +69,11 @@ fn run_of(process: &ProcessRecord) -> Run {
 }
 
 impl Alerts {
-    pub(crate) fn new(rules: Vec<Rule>) -> Self {
-        Self::with_capacity(rules, KEPT)
+    pub(crate) fn new(rules: Vec<Rule>, announcer: Announcer) -> Self {
+        Self::with_capacity(rules, announcer, KEPT)
     }
 
-    fn with_capacity(rules: Vec<Rule>, capacity: usize) -> Self {
+    fn with_capacity(rules: Vec<Rule>, announcer: Announcer, capacity: usize) -> Self {
         let log = Log {
             next: 1,
             kept: VecDeque::new(),
@@ -81,14 +84,11 @@ impl Alerts {
             last: 0,
             closed: false,
         });
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let epoch = format!("{:x}-{:x}", now.as_nanos(), std::process::id());
         Self {
             rules: RwLock::new(Ruleset::new(rules)),
             uploads: watch::Sender::new(0),
-            epoch,
+            epoch: epoch::name(),
+            announcer,
             log: Mutex::new(log),
             tip,
         }
@@ -166,7 +166,7 @@ impl Alerts {
         let rule = known.rule.name();
         tracing::info!(rule, pid = process.pid, reason, "alert");
         let sequence = log.next;
-        log.push(Alert {
+        let alert = Alert {
             sequence,
             rule: rule.to_owned(),
             reason,
@@ -174,7 +174,10 @@ impl Alerts {
             process: Some(process.clone()),
             missed_before: 0,
             epoch: self.epoch.clone(),
-        });
+        };
+        // Under the lock, so that alerts are published in their order.
+        self.announcer.alert(&alert);
+        log.push(alert);
         known.count_alert();
         // Under the lock, so that the tip never goes back.
         let last = log.last();
@@ -294,7 +297,10 @@ mod tests {
     use futures_util::{FutureExt, StreamExt};
 
     use super::*;
-    use crate::rules;
+    use crate::{
+        bus::{Bus, Limits},
+        rules,
+    };
 
     fn process(pid: u32, seconds: i64) -> ProcessRecord {
         ProcessRecord {
@@ -307,8 +313,10 @@ mod tests {
     }
 
     fn alerts(capacity: usize) -> Arc<Alerts> {
+        let bus = Arc::new(Bus::new(String::new(), Limits::default()));
         Arc::new(Alerts::with_capacity(
             rules::defaults().expect("rules"),
+            Announcer::new(bus),
             capacity,
         ))
     }

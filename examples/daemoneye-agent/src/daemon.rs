@@ -12,10 +12,16 @@ use std::{
 };
 
 use daemoneye_ipc::{Channel, DrainReport, IpcConfig, IpcError, Server, health::HealthReporter};
-use daemoneye_ipc_generated::{agent::v1::AgentServer, procmond::v1::ProcessMonitorClient};
+use daemoneye_ipc_generated::{
+    agent::v1::AgentServer, eventbus::v1::EventBusServer, procmond::v1::ProcessMonitorClient,
+};
 
 use crate::{
     alerts::Alerts,
+    announce::Announcer,
+    bus::{Bus, Limits},
+    epoch,
+    eventbus::EventBusService,
     link::Link,
     rules::{self, Rule},
     service::AgentService,
@@ -69,7 +75,9 @@ pub async fn run_with_rules(
     let grace = Duration::from_millis(own.limits.drain_timeout_ms);
     let health = HealthReporter::new();
     let state = Arc::new(State::new(health.clone()));
-    let alerts = Arc::new(Alerts::new(rules));
+    let bus = Arc::new(Bus::new(epoch::name(), Limits::default()));
+    let announcer = Announcer::new(Arc::clone(&bus));
+    let alerts = Arc::new(Alerts::new(rules, announcer.clone()));
     let client = ProcessMonitorClient::new(Channel::lazy(procmond.clone())?);
     let service = AgentService {
         client: client.clone(),
@@ -79,12 +87,13 @@ pub async fn run_with_rules(
     };
     let server = Server::builder(own)
         .add_service(AgentServer::new(service))
+        .add_service(EventBusServer::new(EventBusService { bus }))
         .health(health)
         .reflection()
         .bind()
         .await?;
     announce(server.endpoint());
-    let link = Link::new(client, &procmond, state, Arc::clone(&alerts)).run();
+    let link = Link::new(client, &procmond, state, Arc::clone(&alerts), announcer).run();
     let shutdown = async {
         tokio::select! {
             () = shutdown => {}

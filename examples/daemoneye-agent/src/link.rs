@@ -15,7 +15,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep},
 };
 
-use crate::{alerts::Alerts, hashes::Hashes, state::State};
+use crate::{alerts::Alerts, announce::Announcer, hashes::Hashes, state::State};
 
 /// Time between two looks at all processes for rules about CPU and memory.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -29,6 +29,7 @@ pub(crate) struct Link {
     endpoint: String,
     state: Arc<State>,
     alerts: Arc<Alerts>,
+    announcer: Announcer,
     uploads: watch::Receiver<u64>,
     hashes: Hashes,
     /// All processes have to be looked at, because something may have been missed.
@@ -67,6 +68,7 @@ impl Link {
         config: &IpcConfig,
         state: Arc<State>,
         alerts: Arc<Alerts>,
+        announcer: Announcer,
     ) -> Self {
         let endpoint = config.endpoint_path.display().to_string();
         let pauses = Pauses::new(config);
@@ -77,6 +79,7 @@ impl Link {
             endpoint,
             state,
             alerts,
+            announcer,
             look: true,
             pauses,
         }
@@ -155,10 +158,12 @@ impl Link {
                 let (first, last) = (gap.first_missing, gap.last_missing);
                 tracing::warn!(first, last, "events are missing; looking at all processes");
                 self.state.gap();
+                self.announcer.gap(&gap);
                 self.look = true;
             }
             Some(Item::Event(event)) => {
                 self.state.event();
+                self.announcer.process(&event);
                 let kind = event.kind();
                 if let Some(process) = event.process {
                     self.judge(kind, &process);

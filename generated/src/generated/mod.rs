@@ -23,6 +23,13 @@ pub mod daemoneye {
             ::core::include!("daemoneye.conformance.v1.rs");
         }
     }
+    /// Packages below `eventbus`.
+    pub mod eventbus {
+        /// Package `daemoneye.eventbus.v1`.
+        pub mod v1 {
+            ::core::include!("daemoneye.eventbus.v1.rs");
+        }
+    }
     /// Packages below `procmond`.
     pub mod procmond {
         /// Package `daemoneye.procmond.v1`.
