@@ -109,12 +109,17 @@ impl ServerBuilder {
     pub async fn bind(self) -> Result<Server, IpcError> {
         let (core, config, policy) = self.build()?;
         let listener = Listener::bind(&config.endpoint_path, &EndpointOptions::default()).await?;
-        Ok(Server {
-            core,
-            source: Source::Endpoint(Box::new(listener)),
-            config,
-            policy,
-        })
+        Ok(Server::new(core, listener, config, policy))
+    }
+
+    /// Takes the endpoint's socket from the environment, or binds it: [`Server::from_env`].
+    pub(super) async fn inherit_or_bind(self) -> Result<Server, IpcError> {
+        let (core, config, policy) = self.build()?;
+        let listener = match Listener::from_env(&config.endpoint_path)? {
+            Some(listener) => listener,
+            None => Listener::bind(&config.endpoint_path, &EndpointOptions::default()).await?,
+        };
+        Ok(Server::new(core, listener, config, policy))
     }
 
     /// A server without an endpoint, for clients within this process.

@@ -134,6 +134,43 @@ impl Server {
         ServerBuilder::new(config)
     }
 
+    /// The server that `builder` describes, on the socket that a service manager has opened for it, or,
+    /// if there is none, on its endpoint as [`ServerBuilder::bind`] does.
+    ///
+    /// Socket activation as sd_listen_fds(3) says (`LISTEN_FDS`, `LISTEN_PID`): of the sockets that were
+    /// passed, the one is taken whose path is the endpoint. Clients can connect before the server runs,
+    /// and while it is restarted: they wait. The socket is not removed when the server ends.
+    ///
+    /// The variables are removed from the environment, so call this before other threads read it.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), daemoneye_ipc::IpcError> {
+    /// use daemoneye_ipc::{IpcConfig, Server, health::HealthReporter};
+    /// let builder = Server::builder(IpcConfig::new("/run/app/app.sock")).health(HealthReporter::new());
+    /// let server = Server::from_env(builder).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ServerBuilder::bind`]; also if sockets were passed and none of them listens at the endpoint.
+    pub async fn from_env(builder: ServerBuilder) -> Result<Self, IpcError> {
+        builder.inherit_or_bind().await
+    }
+
+    fn new(
+        core: Arc<ServerCore>,
+        listener: Listener,
+        config: IpcConfig,
+        policy: PeerPolicy,
+    ) -> Self {
+        Self {
+            core,
+            source: Source::Endpoint(Box::new(listener)),
+            config,
+            policy,
+        }
+    }
+
     /// Path of the socket.
     #[must_use]
     pub fn endpoint(&self) -> &Path {

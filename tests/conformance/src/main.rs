@@ -119,13 +119,13 @@ async fn bind(config: IpcConfig, allowed: &[u32]) -> anyhow::Result<Server> {
     let policy = allowed
         .iter()
         .fold(PeerPolicy::same_user(), |policy, uid| policy.or_uid(*uid));
-    let server = Server::builder(config)
+    let builder = Server::builder(config)
         .add_service(ConformanceServer::new(service))
         .health(HealthReporter::new())
         .reflection()
-        .peer_policy(policy)
-        .bind()
-        .await?;
+        .introspection()
+        .peer_policy(policy);
+    let server = Server::from_env(builder).await?;
     let _ = stats.set(server.stats());
     Ok(server)
 }

@@ -5,6 +5,7 @@
 
 use std::{
     fmt, io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use interprocess::{
 use rustix::io::Errno;
 
 use super::{
-    EndpointOptions, Socket,
+    EndpointOptions, Socket, activation,
     claim::{self, Claim},
     refused,
 };
@@ -29,8 +30,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A socket at a path, listening. Dropping it removes the socket from the file system, provided that it
 /// is still the one that was put there.
 pub struct Listener {
-    // Dropped first: the name goes while the socket is still open.
-    _claim: Claim,
+    // Dropped first: the name goes while the socket is still open. A socket that was passed in is not
+    // this process's to remove.
+    _claim: Option<Claim>,
     accepting: Accepting,
     path: PathBuf,
 }
@@ -48,6 +50,23 @@ impl Listener {
     /// else is there, a directory is not safe, the path is too long, the system refuses.
     pub async fn bind(path: &Path, options: &EndpointOptions) -> Result<Self, IpcError> {
         let (claim, socket) = claim::claim(path, options).await?;
+        Self::new(path, Some(claim), socket)
+    }
+
+    /// Takes the socket at `path` from the service manager that started this process (`LISTEN_FDS`, as
+    /// sd_listen_fds(3) says); `None` if it passed none. The variables are removed from the environment.
+    /// The socket stays when the listener is dropped: connections then wait for the next process.
+    ///
+    /// # Errors
+    /// [`IpcError::Endpoint`] if sockets were passed and none of them listens at `path`.
+    pub fn from_env(path: &Path) -> Result<Option<Self>, IpcError> {
+        let socket = activation::inherited(path)?;
+        socket
+            .map(|socket| Self::new(path, None, socket))
+            .transpose()
+    }
+
+    fn new(path: &Path, claim: Option<Claim>, socket: OwnedFd) -> Result<Self, IpcError> {
         let accepting = Accepting::try_from(socket)
             .map_err(|error| refused(path, "the runtime does not take the socket", Some(error)))?;
         Ok(Self {

@@ -3,6 +3,7 @@
 //! **Invariant**: names are resolved by descriptor, one directory at a time; what is there and is not
 //! the own dead socket is never replaced, removed or written to.
 
+mod activation;
 mod claim;
 mod connect;
 mod directory;
