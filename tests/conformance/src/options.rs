@@ -81,10 +81,10 @@ pub(crate) struct VectorsArgs {
     #[arg(long, value_name = "VARIANT", default_value_t)]
     crc: Crc32Variant,
     /// Largest frame payload.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_frame_bytes)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_frame_bytes, value_parser = clap::value_parser!(u32).range(1..))]
     max_frame_bytes: u32,
     /// Calls in flight on one connection.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_calls)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_calls, value_parser = clap::value_parser!(u32).range(1..))]
     max_calls: u32,
     /// Bytes granted at the start of each stream that a client sends.
     #[arg(long, value_name = "N", default_value_t = Limits::default().stream_credit)]

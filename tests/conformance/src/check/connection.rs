@@ -112,6 +112,10 @@ impl Connection {
                 }
                 continue;
             }
+            // A peer that always has something to say must not keep this going.
+            if Instant::now() >= until {
+                return Ok(Came::Nothing);
+            }
             match timeout_at(until, self.stream.read_buf(&mut self.buffer)).await {
                 Err(_) => return Ok(Came::Nothing),
                 Ok(Err(_) | Ok(0)) => return Ok(Came::Closed),

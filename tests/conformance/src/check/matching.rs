@@ -42,7 +42,12 @@ pub(super) fn compare(
             return Err(format!("the reason has {word:?}"));
         }
     }
-    let payload = envelope.payload.clone().unwrap_or_default();
+    let is_payload_looked_at = expected.payload.is_some() || !expected.message.is_empty();
+    let payload = match &envelope.payload {
+        Some(payload) => payload.clone(),
+        None if is_payload_looked_at => return Err("it has no payload".to_owned()),
+        None => Bytes::new(),
+    };
     if let Some(Data(bytes)) = &expected.payload
         && payload != bytes
     {

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::vectors::{Expected, Rule, Sent, Step, Vector, describe};
 
+/// Bytes of what is shown of an expectation, or of what came.
+const LONGEST: usize = 600;
+
 /// How a server failed a vector.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -91,8 +94,8 @@ pub(super) async fn play(
     for (index, step) in vector.steps.iter().enumerate() {
         stage.take(step).await.map_err(|missed| Failure {
             step: index + 1,
-            expected: missed.expected,
-            came: missed.came,
+            expected: shortened(missed.expected),
+            came: shortened(missed.came),
             contract: missed.contract,
         })?;
     }
@@ -250,6 +253,16 @@ impl Stage<'_> {
         }
         Err(last)
     }
+}
+
+/// What a peer says may be long.
+fn shortened(mut words: String) -> String {
+    let end = words.floor_char_boundary(LONGEST);
+    if end < words.len() {
+        words.truncate(end);
+        words.push('…');
+    }
+    words
 }
 
 fn differing(envelope: &Envelope, why: &str) -> String {

@@ -14,6 +14,9 @@ use super::{
     script::{Expected, Rule, Sent, Step, Vector},
 };
 
+/// Bytes of a frame before its payload.
+const HEADER: usize = 8;
+
 /// How often an answer is asked for that takes a while to become true, and the pause between.
 const ATTEMPTS: u64 = 150;
 const PAUSE_MS: u64 = 20;
@@ -53,11 +56,16 @@ impl<'a> Script<'a> {
         }
     }
 
-    pub(super) fn done(mut self) -> Vector {
-        if self.vector.skipped.is_some() {
-            self.vector.steps.clear();
+    pub(super) fn done(self) -> Vector {
+        let taken = self.limits.max_frame_bytes;
+        let largest = self.vector.steps.iter().map(largest_frame).max();
+        let largest = largest.unwrap_or_default();
+        let why = format!("needs frames of {largest} bytes, and the server takes {taken}");
+        let mut vector = self.skip_if(largest > taken as usize, why).vector;
+        if vector.skipped.is_some() {
+            vector.steps.clear();
         }
-        self.vector
+        vector
     }
 
     /// Leaves the vector out if the server allows fewer calls at once.
@@ -69,17 +77,8 @@ impl<'a> Script<'a> {
         )
     }
 
-    /// Leaves the vector out if the server takes no frames that large.
-    pub(super) fn needs_frames(self, bytes: u32) -> Self {
-        let taken = self.limits.max_frame_bytes;
-        self.skip_if(
-            taken < bytes,
-            format!("needs frames of {bytes} bytes, and the server takes {taken}"),
-        )
-    }
-
     pub(super) fn skip_if(mut self, skipped: bool, why: String) -> Self {
-        if skipped {
+        if skipped && self.vector.skipped.is_none() {
             self.vector.skipped = Some(why);
         }
         self
@@ -217,6 +216,21 @@ impl<'a> Script<'a> {
         };
         self.until(first, inspect, answer.number(2, calls).number(3, calls))
     }
+}
+
+/// The largest payload that a step sends. HELLO, which has a limit of its own, does not count.
+fn largest_frame(step: &Step) -> usize {
+    let (Step::Send { frames, .. }
+    | Step::SendWithinCredit { frames, .. }
+    | Step::Until {
+        attempts: frames, ..
+    }) = step
+    else {
+        return 0;
+    };
+    let counted = frames.iter().filter(|f| !f.means.starts_with("HELLO"));
+    let payloads = counted.map(|frame| frame.bytes.0.len().saturating_sub(HEADER));
+    payloads.max().unwrap_or_default()
 }
 
 /// REPLY.

@@ -16,6 +16,9 @@ use daemoneye_ipc_generated::conformance::v1::{
 
 use super::{Limits, data::Data, script::name_of};
 
+/// The largest frame that a vector sends, or has sent to it.
+pub(super) const LARGEST: u32 = 16 << 20;
+
 /// Bytes of a payload that are shown in words.
 const SHOWN_BYTES: usize = 24;
 
@@ -47,7 +50,7 @@ pub(super) fn client(limits: &Limits) -> Hello {
     Hello {
         protocol: 1,
         agent: "vectors/1".to_owned(),
-        max_frame_bytes: limits.max_frame_bytes.max(1 << 20),
+        max_frame_bytes: limits.max_frame_bytes.clamp(1 << 20, LARGEST),
         max_calls: 256,
         stream_credit: 256 << 10,
         services: Vec::new(),

@@ -170,7 +170,6 @@ fn metadata_over_limit(limits: &Limits) -> Vector {
         ..echo(1, "x")
     };
     Script::new(limits, about)
-        .needs_frames(2048)
         .greet()
         .ask(request, refused(1, 8))
         .goes_on(2)

@@ -9,7 +9,7 @@ use super::{
     Limits,
     builder::{About, Script, end, goaway, reply},
     data::{checksum, frame, frame_with},
-    envelope::{call, client, count, echo, emit, hello, of, sleep},
+    envelope::{LARGEST, call, client, count, echo, emit, hello, of, sleep},
     script::{Expected, Rule, Step, Value, Vector},
 };
 
@@ -93,21 +93,27 @@ fn largest(limits: &Limits) -> Vector {
         contract: rule("`length` is over the receiver's `max_frame_bytes` | TooLarge"),
         look_at: "the comparison with max_frame_bytes: the limit itself is allowed",
     };
-    let limit = limits.max_frame_bytes as usize;
-    let mut size = limit;
-    while echo(1, vec![0x5A; size]).encoded_len() > limit {
-        size = size.saturating_sub(1);
-    }
-    let request = echo(1, vec![0x5A; size]);
-    let fits = request.encoded_len() == limit;
+    // What is left out is not made: a server may announce any limit.
+    let limit = limits.max_frame_bytes.min(LARGEST) as usize;
+    let fits = |size: usize| echo(1, vec![0x5A; size]).encoded_len();
+    let overhead = fits(limit) - limit;
+    let size = limit.saturating_sub(overhead);
+    let size = (size..=limit)
+        .take_while(|size| fits(*size) <= limit)
+        .last();
+    let size = size.unwrap_or_default();
+    let exact = fits(size) == limit;
     Script::new(limits, about)
         .skip_if(
-            limit > 16 << 20,
-            "its frame would be over 16 MiB".to_owned(),
+            limits.max_frame_bytes > LARGEST,
+            format!("its frame would be over {LARGEST} bytes"),
         )
-        .skip_if(!fits, format!("no Echo is exactly {limit} bytes"))
+        .skip_if(!exact, format!("no Echo is exactly {limit} bytes"))
         .greet()
-        .ask(request, reply(1).field(1, Value::Length(size)))
+        .ask(
+            echo(1, vec![0x5A; size]),
+            reply(1).field(1, Value::Length(size)),
+        )
         .goes_on(2)
         .done()
 }
@@ -252,7 +258,6 @@ fn response_too_large(limits: &Limits) -> Vector {
         look_at: "the sender: it must compare with the max_frame_bytes in the client's HELLO",
     };
     modest(limits, about)
-        .needs_frames(2 * SMALL)
         .ask(echo(1, vec![0x5A; SMALL as usize]), end(1, 8))
         .goes_on(2)
         .done()
@@ -284,7 +289,6 @@ fn reason_cut(limits: &Limits) -> Vector {
         panic: false,
     };
     modest(limits, about)
-        .needs_frames(2 * SMALL)
         .ask(call(1, "Fail", &request), end(1, 5).reason("xxxx"))
         .goes_on(2)
         .done()

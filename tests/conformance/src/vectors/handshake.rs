@@ -29,7 +29,7 @@ const STRANGE: u64 = 0x5712_A46E_0000_0BAD;
 pub const FIRST: &str = "hello";
 
 pub(super) fn vectors(limits: &Limits) -> Vec<Vector> {
-    let mut vectors = greetings(limits);
+    let mut vectors = vec![greets(limits), calls_behind(limits), much_behind(limits)];
     vectors.extend(refusals(limits));
     vectors.extend(verdicts(limits));
     vectors.push(required(limits));
@@ -51,44 +51,52 @@ fn judged(name: &str, verdict: Verdict) -> Service {
     }
 }
 
-fn greetings(limits: &Limits) -> Vec<Vector> {
-    let about = |id, shows, text, look_at| About {
-        id,
-        shows,
-        contract: rule(text),
-        look_at,
+fn greets(limits: &Limits) -> Vector {
+    let about = About {
+        id: FIRST,
+        shows: "the server answers HELLO with its own, which names what it serves",
+        contract: rule("The server's first frame is its HELLO"),
+        look_at: "what is written first on a new connection",
     };
     let serves = judged(CONFORMANCE_SERVICE.name, Verdict::Unspecified);
-    vec![
-        Script::new(
-            limits,
-            about(
-                FIRST,
-                "the server answers HELLO with its own, which names what it serves",
-                "The server's first frame is its HELLO",
-                "what is written first on a new connection",
-            ),
-        )
+    Script::new(limits, about)
         .connect()
         .send([hello(client(limits))])
         .expect([expected(vec![serves])])
-        .done(),
-        Script::new(
-            limits,
-            about(
-                "hello-with-calls-behind",
-                "calls may follow HELLO at once, and are answered after the server's",
-                "It may write CALLs right behind it",
-                "the order of what is written: HELLO before any answer",
-            ),
-        )
+        .done()
+}
+
+fn calls_behind(limits: &Limits) -> Vector {
+    let about = About {
+        id: "hello-with-calls-behind",
+        shows: "calls may follow HELLO at once, and are answered after the server's",
+        contract: rule("It may write CALLs right behind it"),
+        look_at: "the order of what is written: HELLO before any answer",
+    };
+    Script::new(limits, about)
         .needs_calls(2)
         .connect()
         .send([hello(client(limits)), echo(1, "a"), echo(2, "b")])
         .expect([expected(Vec::new())])
         .expect([reply(1).bytes(1, "a"), reply(2).bytes(1, "b")])
-        .done(),
-    ]
+        .done()
+}
+
+fn much_behind(limits: &Limits) -> Vector {
+    let about = About {
+        id: "hello-with-much-behind",
+        shows: "a frame behind HELLO may be as large as any",
+        contract: rule("and no more than 64 KiB in all"),
+        look_at: "the limit of 16 KiB: it is HELLO's alone",
+    };
+    let size = 60 << 10;
+    let answer = reply(1).field(1, Value::Length(size));
+    Script::new(limits, about)
+        .connect()
+        .send([hello(client(limits)), echo(1, vec![0x5A; size])])
+        .expect([expected(Vec::new())])
+        .expect([answer])
+        .done()
 }
 
 /// A HELLO that is refused.

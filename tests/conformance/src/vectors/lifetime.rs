@@ -26,6 +26,7 @@ pub(super) fn vectors(limits: &Limits) -> Vec<Vector> {
     vec![
         passes(limits),
         passes_on_stream(limits),
+        is_kept(limits),
         over_already(limits),
         beyond_the_clock(limits),
         max_calls(limits),
@@ -68,6 +69,22 @@ fn passes_on_stream(limits: &Limits) -> Vector {
         .greet()
         .ask(within(30_000, open(1, "Chat")), end(1, 4));
     script.until_calls(2, 1).0.done()
+}
+
+fn is_kept(limits: &Limits) -> Vector {
+    let about = About {
+        id: "deadline-is-in-microseconds",
+        shows: "a call that is quicker than its deadline is answered",
+        contract: Rule {
+            section: 2,
+            text: "CALL: time left in microseconds",
+        },
+        look_at: "the unit of timeout_us",
+    };
+    Script::new(limits, about)
+        .greet()
+        .ask(within(5_000_000, sleep(1, 20)), reply(1).number(1, 20))
+        .done()
 }
 
 fn over_already(limits: &Limits) -> Vector {

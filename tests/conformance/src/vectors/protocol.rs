@@ -11,7 +11,10 @@ use daemoneye_ipc::{
 use super::{
     Limits,
     builder::{About, SILENCE_MS, Script, refused, reply},
-    envelope::{cancel, client, credit, echo, hello, item, message, of, on, ordinal, ping, sleep},
+    envelope::{
+        cancel, client, credit, echo, half_close, hello, item, message, of, on, open, ordinal,
+        ping, sleep,
+    },
     script::{Expected, Rule, Vector},
 };
 
@@ -34,6 +37,8 @@ pub(super) fn vectors(limits: &Limits) -> Vec<Vector> {
         pong(limits),
         pings(limits),
         cancelled(limits),
+        cancelled_stream(limits),
+        ids_with_gaps(limits),
     ];
     vectors.extend(breaches(limits));
     vectors.extend(first_frames(limits));
@@ -158,6 +163,38 @@ fn cancelled(limits: &Limits) -> Vector {
         .expect_nothing(SILENCE_MS);
     let (script, _) = script.with(1).until_calls(next, 1);
     script.with(0).goes_on(2).done()
+}
+
+fn cancelled_stream(limits: &Limits) -> Vector {
+    let about = About {
+        id: "cancel-then-message",
+        shows: "what was under way on a cancelled stream is skipped",
+        contract: SKIPPED,
+        look_at: "what is done with frames for a call that was cancelled",
+    };
+    let late = [open(1, "Collect"), cancel(1), message(1, &item("late"))];
+    Script::new(limits, about)
+        .greet()
+        .send(late)
+        .send([credit(1, 10), half_close(1)])
+        .expect_nothing(SILENCE_MS)
+        .until_a_place_is_free(2)
+        .done()
+}
+
+fn ids_with_gaps(limits: &Limits) -> Vector {
+    let about = About {
+        id: "call-ids-with-gaps",
+        shows: "call ids are any numbers that ascend, up to the largest",
+        contract: rule("They are not 0, and each is above all before it on the connection."),
+        look_at: "the check of call ids, and their type: 64 bits without a sign",
+    };
+    Script::new(limits, about)
+        .greet()
+        .goes_on(7)
+        .goes_on(1 << 40)
+        .goes_on(u64::MAX)
+        .done()
 }
 
 /// Envelopes after the handshake, the last of which ends the connection.
