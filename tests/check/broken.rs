@@ -4,19 +4,19 @@
 
 use std::{
     io::{Read, Write},
-    os::unix::net::UnixListener,
+    os::unix::net::{UnixListener, UnixStream},
     thread,
     time::{Duration, Instant},
 };
 
 use daemoneye_ipc::{
-    prost::Message,
-    wire::{Envelope, Kind},
+    schema::ipc::v1::ServiceOffer,
+    wire::{Envelope, Hello, Kind},
 };
 use serde_json::Value;
 
 use super::{
-    check, ids,
+    check, ids, play,
     saboteur::{Notes, Passed, Passing, Sabotaged, framed, is, untouched},
     with_outcome,
 };
@@ -92,6 +92,7 @@ fn one_that_answers_cancelled_calls_twice() {
         &[
             "skip-after-end",
             "cancel-is-not-answered",
+            "cancel-then-message",
             "protocol-cancel-never-opened",
             "stream-unread-delays-nobody",
             "stream-data-does-not-delay-control",
@@ -235,33 +236,41 @@ fn one_that_breaks_nothing() {
     );
 }
 
-/// A server made by hand that says `greeting` to each client, and nothing else.
-fn one_that_says(greeting: &'static [u8], time: &str) -> (Value, Duration) {
+/// A server made by hand that does the same with each client.
+fn by_hand(serve: fn(UnixStream), arguments: &str) -> (Value, Duration) {
     let folder = tempfile::tempdir_in("/tmp").expect("a directory");
     let endpoint = folder.path().join("x.sock");
     let listener = UnixListener::bind(&endpoint).expect("a socket");
     thread::spawn(move || {
         for client in listener.incoming() {
-            let mut client = client.expect("a client");
-            let _ = client.write_all(greeting);
-            thread::spawn(move || client.read_to_end(&mut Vec::new()));
+            let client = client.expect("a client");
+            thread::spawn(move || serve(client));
         }
     });
     let start = Instant::now();
-    let (code, report) = check(&endpoint, &format!("--timeout-ms {time}"));
+    let (code, report) = check(&endpoint, arguments);
     assert_eq!(code, Some(1));
     (report, start.elapsed())
 }
 
+/// Says `greeting`, and nothing else.
+fn say(mut client: UnixStream, greeting: &[u8]) {
+    let _ = client.write_all(greeting);
+    let _ = client.read_to_end(&mut Vec::new());
+}
+
 #[test]
 fn one_that_says_nothing_or_nonsense_fails_at_once() {
-    let (report, elapsed) = one_that_says(b"", "200");
+    let (report, elapsed) = by_hand(|client| say(client, b""), "--timeout-ms 200");
     let failed = with_outcome(&report, "failed");
     assert_eq!(ids(&failed), ["hello"]);
     assert_eq!(failed[0]["failure"]["came"], "nothing in time");
     assert!(elapsed >= Duration::from_millis(200));
 
-    let (report, _) = one_that_says(b"HTTP/1.1 400 Bad Request\r\n\r\n", "60000");
+    let (report, _) = by_hand(
+        |client| say(client, b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        "",
+    );
     let failed = with_outcome(&report, "failed");
     assert_eq!(ids(&failed), ["hello"]);
     let came = failed[0]["failure"]["came"].as_str().expect("words");
@@ -271,15 +280,75 @@ fn one_that_says_nothing_or_nonsense_fails_at_once() {
 
 #[test]
 fn one_that_speaks_before_it_is_greeted_with_a_call() {
-    let call = Envelope {
-        kind: Kind::Call.into(),
-        call: Some(1),
-        ..Envelope::default()
+    let call = |client| {
+        let call = Envelope {
+            kind: Kind::Call.into(),
+            call: Some(1),
+            ..Envelope::default()
+        };
+        say(client, &framed(&call));
     };
-    assert_eq!(call.encoded_len(), 4);
-    let greeting: &'static [u8] = Vec::leak(framed(&call));
-    let (report, _) = one_that_says(greeting, "60000");
+    let (report, _) = by_hand(call, "");
     let failed = with_outcome(&report, "failed");
     assert_eq!(ids(&failed), ["hello"]);
     assert_eq!(failed[0]["failure"]["expected"], "HELLO first, or GOAWAY");
+}
+
+/// HELLO with a name of a service that is too long to be shown, then PINGs without end.
+fn flood(mut client: UnixStream) {
+    let offer = |name: String| ServiceOffer {
+        name,
+        ..ServiceOffer::default()
+    };
+    let conformance = "daemoneye.conformance.v1.Conformance".to_owned();
+    let hello = Hello {
+        protocol: 1,
+        max_frame_bytes: u32::MAX,
+        max_calls: u32::MAX,
+        stream_credit: u32::MAX,
+        services: vec![offer("x".repeat(1 << 19)), offer(conformance)],
+        ..Hello::default()
+    };
+    let hello = Envelope {
+        kind: Kind::Hello.into(),
+        hello: Some(hello),
+        ..Envelope::default()
+    };
+    let ping = Envelope {
+        kind: Kind::Ping.into(),
+        ..Envelope::default()
+    };
+    let mut bytes = framed(&hello);
+    while client.write_all(&bytes).is_ok() {
+        bytes = framed(&ping).repeat(1000);
+    }
+}
+
+#[test]
+fn one_that_talks_without_end_is_given_up() {
+    let only =
+        "--timeout-ms 300 --only call-echo frame-largest limit-max-calls hello-with-calls-behind";
+    let (report, elapsed) = by_hand(flood, only);
+    assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
+    let failed = with_outcome(&report, "failed");
+    assert_eq!(ids(&failed), ["hello-with-calls-behind", "call-echo"]);
+    // Its limits are not taken at their word.
+    assert_eq!(
+        ids(&with_outcome(&report, "skipped")),
+        ["frame-largest", "limit-max-calls"]
+    );
+    assert!(report.to_string().len() < 10_000, "{report}");
+}
+
+#[test]
+fn one_that_answers_twice_fails_in_another_language_too() {
+    let back: Passing = |envelope, _| match envelope.kind() {
+        Kind::Reply => Passed::on(&[envelope.clone(), envelope]),
+        _ => Passed::on(&[envelope]),
+    };
+    let server = Sabotaged::start(untouched, back);
+    let (code, lines) = play(&server.endpoint(), &["ping", "call-echo"]);
+    assert_eq!(code, Some(1));
+    assert!(lines.starts_with("FAIL call-echo: "), "{lines}");
+    assert!(lines.ends_with("2 played, 1 failed\n"), "{lines}");
 }

@@ -14,8 +14,9 @@ mod sound;
 
 use std::{
     env,
+    io::Write,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
@@ -40,6 +41,26 @@ fn check(endpoint: &Path, arguments: &str) -> (Option<i32>, Value) {
     let report = serde_json::from_slice(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     (output.status.code(), report.expect(&stderr))
+}
+
+/// Plays the printed vectors with a server by `docs/player.py`; returns the exit code and its lines.
+fn play(endpoint: &Path, ids: &[&str]) -> (Option<i32>, String) {
+    let printed = run(&["vectors"]).stdout;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/player.py");
+    let mut player = Command::new("python3")
+        .arg(script)
+        .arg(endpoint)
+        .args(ids)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 is installed");
+    let mut stdin = player.stdin.take().expect("piped");
+    stdin.write_all(&printed).expect("it reads");
+    drop(stdin);
+    let output = player.wait_with_output().expect("it ends");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    (output.status.code(), stdout)
 }
 
 /// The vectors of a report with that outcome.

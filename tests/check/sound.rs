@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ipc_conformance::vectors::{Limits, conversations};
 
-use super::{check, conformance_server::ConformanceServer, ids, run, with_outcome};
+use super::{check, conformance_server::ConformanceServer, ids, play, run, with_outcome};
 
 /// The server passes so often in a row, with these vectors left out.
 #[track_caller]
@@ -42,6 +42,7 @@ fn and_with_small_limits() {
         "--max-calls 2 --max-frame-bytes 4096 --stream-credit 100 --max-connections 3",
         "",
         &[
+            "hello-with-much-behind",
             "frames-in-one-write",
             "frame-response-too-large",
             "frame-reason-cut",
@@ -138,4 +139,13 @@ fn vectors_are_printed_for_any_limits() {
         let steps = vector["steps"].as_array().expect("a list");
         assert_eq!(steps.is_empty(), vector["skipped"].is_string(), "{vector}");
     }
+}
+
+#[test]
+fn the_printed_vectors_are_all_that_a_player_needs() {
+    let server = ConformanceServer::start("");
+    let all = conversations(&Limits::default()).len();
+    let (code, lines) = play(&server.endpoint(), &[]);
+    assert_eq!(lines, format!("{all} played, 0 failed\n"));
+    assert_eq!(code, Some(0));
 }
