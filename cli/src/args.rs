@@ -2,9 +2,13 @@
 //!
 //! **Invariant**: nothing is done here; parsing has no effects but messages about wrong usage.
 
+mod dynamic;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+
+pub(crate) use self::dynamic::{Call, Describe, List, Schemas};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 healthy or done, 1 degraded, 2 wrong usage or configuration, 3 unhealthy or failed, \
@@ -34,6 +38,17 @@ pub(crate) enum Command {
     /// Diagnose the connection itself
     #[command(subcommand)]
     Ipc(Ipc),
+    /// List the services of a server, or the methods of a service
+    #[command(after_help = dynamic::LIST_EXAMPLES)]
+    List(List),
+    /// Show the definition of a service, method, message, field or enum
+    #[command(after_help = dynamic::DESCRIBE_EXAMPLES)]
+    Describe(Describe),
+    /// Call any method of a server, with requests and responses in JSON
+    #[command(after_help = dynamic::CALL_HELP, mut_arg("timeout", |arg| {
+        arg.help("Deadline of the call [default: as configured for one answer, none for streams]")
+    }))]
+    Call(Call),
     /// List processes as procmond sees them
     Ps(Ps),
     /// Follow processes as they start, change and end, until Ctrl-C

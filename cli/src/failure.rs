@@ -4,13 +4,17 @@
 
 use std::{io, path::Path};
 
-use daemoneye_ipc::{CallError, IpcError, wire::Crc32Variant};
+use daemoneye_ipc::{CallError, Code, IpcError, wire::Crc32Variant};
 
 use crate::{
     explain::{self, Explanation, Scene},
     format,
     output::{BAD, FAINT},
 };
+
+/// The exit code of a call that ended with status code 0, if there were one: the numbers of the 16
+/// failing codes come on top, so that they stay apart from this program's own exit codes.
+const STATUS_EXIT_CODES: u8 = 64;
 
 /// Why a command could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,18 @@ pub(crate) enum Failure {
         headline: String,
         /// Why, and what to do.
         why: Explanation,
+    },
+    /// A call that ended with a status: exit code 64 and the number of the code.
+    #[error("{headline}")]
+    Status {
+        /// The method, the endpoint and the code.
+        headline: String,
+        /// Why, and what to do.
+        why: Explanation,
+        /// What came with the status: what it is, and how it reads.
+        parts: Vec<(&'static str, String)>,
+        /// The status code.
+        code: Code,
     },
     /// The generator found something wrong, and says by itself where and what to do: exit code 3, and
     /// 2 when it was called wrongly.
@@ -97,6 +113,27 @@ impl Failure {
         }
     }
 
+    /// What a failed call means whose caller wants to tell status codes apart; `parts` is what came with
+    /// the status.
+    pub(crate) fn status(
+        error: &CallError,
+        parts: Vec<(&'static str, String)>,
+        crc: Crc32Variant,
+    ) -> Self {
+        match (Self::call(error, crc), error.kind()) {
+            // Whether this side or the server sees first that the time is over is a matter of chance.
+            (Self::Failed { headline, why }, IpcError::Status(_) | IpcError::Timeout) => {
+                Self::Status {
+                    headline,
+                    why,
+                    parts,
+                    code: error.code(),
+                }
+            }
+            (failure, _) => failure,
+        }
+    }
+
     /// What a wrong configuration means.
     pub(crate) fn config(error: &IpcError) -> Self {
         Self::Usage {
@@ -114,6 +151,7 @@ impl Failure {
             Self::Usage { .. } | Self::Schema(daemoneye_ipc_codegen::Error::Usage { .. }) => 2,
             Self::Schema(_) => 3,
             Self::Unreachable { .. } => 4,
+            Self::Status { code, .. } => STATUS_EXIT_CODES + *code as u8,
             Self::Interrupted => 130,
         }
     }
@@ -124,7 +162,7 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return None,
             Self::Output(error) => (Some(error.to_string()), None),
             Self::Usage { hint, .. } => (None, Some(hint.as_str())),
-            Self::Unreachable { why, .. } | Self::Failed { why, .. } => {
+            Self::Unreachable { why, .. } | Self::Failed { why, .. } | Self::Status { why, .. } => {
                 (Some(why.cause.clone()), Some(why.hint.as_str()))
             }
             Self::Schema(error) => return Some(format!("{BAD}error{BAD:#}: {error}")),
@@ -136,6 +174,14 @@ impl Failure {
                 "\n  {FAINT}cause{FAINT:#}  {}",
                 format::plain(&cause)
             ));
+        }
+        if let Self::Status { parts, .. } = self {
+            for (what, part) in parts {
+                text.push_str(&format!(
+                    "\n  {FAINT}{what:<6}{FAINT:#} {}",
+                    format::plain(part)
+                ));
+            }
         }
         if let Some(hint) = hint {
             text.push_str(&format!(

@@ -101,6 +101,25 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// JSON in which whatever could steer a terminal is an escape; the values stay the same.
+pub(crate) fn plain_json(json: String) -> String {
+    // Inside of values, the end of a line is an escape already.
+    let steers = |character| character != '\n' && steers(character);
+    if !json.chars().any(steers) {
+        return json;
+    }
+    let mut safe = String::with_capacity(json.len() + 8);
+    for character in json.chars() {
+        if steers(character) {
+            // None of them is beyond the 16 bits of such an escape.
+            safe.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
 /// Control characters, and those that reverse or isolate the direction of text (Unicode UAX #9).
 fn steers(character: char) -> bool {
     character.is_control()
@@ -147,5 +166,16 @@ mod tests {
     fn a_hostile_name_cannot_steer_the_terminal() {
         assert_eq!(plain("sh\u{1b}[2Jx\n\u{202e}"), "sh\\u{1b}[2Jx\\n\\u{202e}");
         assert!(matches!(plain("bäsh"), Cow::Borrowed("bäsh")));
+    }
+
+    #[test]
+    fn json_keeps_its_values_when_it_is_made_plain() {
+        let value = serde_json::json!({ "a\u{9b}": "x\u{7f}\u{202e}\u{1b}ä\n" });
+        let text = plain_json(serde_json::to_string_pretty(&value).expect("JSON"));
+        assert_eq!(text, "{\n  \"a\\u009b\": \"x\\u007f\\u202e\\u001bä\\n\"\n}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).expect("JSON"),
+            value
+        );
     }
 }

@@ -101,15 +101,15 @@ impl<W: Write> Output<W> {
 
     /// One value for programs, on lines of its own.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut self.writer, value)?;
-        writeln!(self.writer)?;
+        let json = serde_json::to_string_pretty(value)?;
+        writeln!(self.writer, "{}", format::plain_json(json))?;
         self.writer.flush()
     }
 
     /// One value for programs, on one line.
     pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.writer, value)?;
-        writeln!(self.writer)?;
+        let json = serde_json::to_string(value)?;
+        writeln!(self.writer, "{}", format::plain_json(json))?;
         self.writer.flush()
     }
 
@@ -144,6 +144,12 @@ impl<W: Write> Output<W> {
         self.line("")?;
         self.line(verdict_line(report))
     }
+}
+
+/// One line for people beside the output, on standard error.
+pub(crate) fn note(text: &str) {
+    // Standard error may be gone too; there is nobody left to tell.
+    let _ = writeln!(anstream::stderr(), "{}", format::plain(text));
 }
 
 /// A check that was made, with its explanation below it when it has one.

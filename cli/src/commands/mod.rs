@@ -2,8 +2,11 @@
 //!
 //! **Invariant**: commands share no state; what one prints is all that it leaves behind.
 
+mod call;
+mod describe;
 mod health_check;
 mod ipc_test;
+mod list;
 mod ps;
 mod schema;
 mod watch;
@@ -34,6 +37,9 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
             let config = connect::configuration(file, &args.target)?;
             alone(ipc_test::run(config, args))
         }
+        Command::List(args) => alone(list::run(file, args)),
+        Command::Describe(args) => alone(describe::run(file, args)),
+        Command::Call(args) => alone(call::run(file, args)),
         Command::Ps(args) => {
             let config = connect::configuration(file, &args.target)?;
             alone(ps::run(config, args))
