@@ -198,6 +198,7 @@ pub(crate) async fn play(role: DemoRole, file: Option<&Path>) -> Result<u8, Fail
                 endpoint: Some(endpoint),
                 config,
                 watch_interval: WATCH_INTERVAL_MS,
+                ..procmond::Options::default()
             };
             ("procmond", procmond::run(options, shutdown).await)
         }
@@ -206,6 +207,7 @@ pub(crate) async fn play(role: DemoRole, file: Option<&Path>) -> Result<u8, Fail
                 endpoint: Some(endpoint),
                 procmond: Some(procmond),
                 config,
+                ..daemoneye_agent::Options::default()
             };
             ("the agent", daemoneye_agent::run(options, shutdown).await)
         }

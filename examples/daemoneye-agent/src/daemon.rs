@@ -13,13 +13,15 @@ use std::{
 
 use daemoneye_ipc::{Channel, DrainReport, IpcConfig, IpcError, Server, health::HealthReporter};
 use daemoneye_ipc_generated::{
-    agent::v1::AgentServer, eventbus::v1::EventBusServer, procmond::v1::ProcessMonitorClient,
+    agent::v1::AgentServer, collector::v1::CollectorControlServer, eventbus::v1::EventBusServer,
+    procmond::v1::ProcessMonitorClient,
 };
 
 use crate::{
     alerts::Alerts,
     announce::Announcer,
     bus::{Bus, Limits},
+    collectors::{Control, Registry},
     epoch,
     eventbus::EventBusService,
     link::Link,
@@ -33,7 +35,7 @@ use crate::{
 pub const DEFAULT_ENDPOINT: &str = "/var/run/daemoneye/agent.sock";
 
 /// What the agent is told when it is started.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Socket to serve [default: /var/run/daemoneye/agent.sock]
     #[arg(long, value_name = "PATH")]
@@ -44,6 +46,28 @@ pub struct Options {
     /// YAML file with an `ipc:` section; DAEMONEYE_IPC_* variables come on top
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Time between two beats of a collector; after three without one it is degraded, after six lost
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = DEFAULT_HEARTBEAT_MS,
+        value_parser = clap::value_parser!(u64).range(10..=3_600_000)
+    )]
+    pub heartbeat_interval: u64,
+}
+
+/// Soon enough to see a collector that is stuck, seldom enough to cost nothing.
+const DEFAULT_HEARTBEAT_MS: u64 = 1_000;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            procmond: None,
+            config: None,
+            heartbeat_interval: DEFAULT_HEARTBEAT_MS,
+        }
+    }
 }
 
 /// Runs the agent with the [default rules](rules::defaults) until `shutdown` is ready, then drains.
@@ -71,6 +95,7 @@ pub async fn run_with_rules(
     rules: Vec<Rule>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<DrainReport, IpcError> {
+    let heartbeat = Duration::from_millis(options.heartbeat_interval);
     let (own, procmond) = configure(options)?;
     let grace = Duration::from_millis(own.limits.drain_timeout_ms);
     let health = HealthReporter::new();
@@ -78,16 +103,20 @@ pub async fn run_with_rules(
     let bus = Arc::new(Bus::new(epoch::name(), Limits::default()));
     let announcer = Announcer::new(Arc::clone(&bus));
     let alerts = Arc::new(Alerts::new(rules, announcer.clone()));
+    let registry = Registry::new(heartbeat, health.clone());
     let client = ProcessMonitorClient::new(Channel::lazy(procmond.clone())?);
     let service = AgentService {
         client: client.clone(),
         state: Arc::clone(&state),
         alerts: Arc::clone(&alerts),
+        registry: Arc::clone(&registry),
         running: Running::default(),
     };
+    let control = Control::new(Arc::clone(&registry));
     let server = Server::builder(own)
         .add_service(AgentServer::new(service))
         .add_service(EventBusServer::new(EventBusService { bus }))
+        .add_service(CollectorControlServer::new(control))
         .health(health)
         .reflection()
         .bind()
@@ -98,6 +127,7 @@ pub async fn run_with_rules(
         tokio::select! {
             () = shutdown => {}
             () = link => {}
+            () = registry.watch() => {}
         }
         tracing::info!("draining");
         // A follower never ends by itself, and would hold the drain up.
@@ -153,7 +183,7 @@ mod tests {
         let options = Options {
             endpoint: same.clone(),
             procmond: same,
-            config: None,
+            ..Options::default()
         };
         let error = configure(options).expect_err("refused").to_string();
         assert!(

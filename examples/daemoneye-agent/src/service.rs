@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 
 use crate::{
     alerts::Alerts,
+    collectors::Registry,
     state::State,
     tasks::{self, Running},
     upload::Upload,
@@ -28,6 +29,7 @@ pub(crate) struct AgentService {
     pub(crate) client: ProcessMonitorClient,
     pub(crate) state: Arc<State>,
     pub(crate) alerts: Arc<Alerts>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) running: Running,
 }
 
@@ -60,7 +62,12 @@ impl Agent for AgentService {
         _: &CallContext,
         _: GetStatusRequest,
     ) -> Result<GetStatusResponse, Status> {
-        Ok(self.state.report(self.alerts.raised(), self.alerts.rules()))
+        Ok(GetStatusResponse {
+            alerts: self.alerts.raised(),
+            rules: self.alerts.rules(),
+            collectors: self.registry.report(Instant::now()),
+            ..self.state.report()
+        })
     }
 
     async fn list_alerts(

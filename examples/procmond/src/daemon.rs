@@ -14,7 +14,15 @@ use std::{
 use daemoneye_ipc::{DrainReport, IpcConfig, IpcError, Server, health::HealthReporter};
 use daemoneye_ipc_generated::procmond::v1::ProcessMonitorServer;
 
-use crate::{feed::Feed, monitor::Monitor, table::Table};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    feed::Feed,
+    monitor::Monitor,
+    registration::{Parts, Registration},
+    settings::{INTERVAL_MS, Settings},
+    table::Table,
+};
 
 /// What the process monitor is told when it is started.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,10 +38,19 @@ pub struct Options {
         long,
         value_name = "MS",
         default_value_t = DEFAULT_INTERVAL_MS,
-        value_parser = clap::value_parser!(u64).range(10..=3_600_000)
+        value_parser = clap::value_parser!(u64).range(INTERVAL_MS)
     )]
     pub watch_interval: u64,
+    /// Socket of an agent to register with and take commands from; it may come and go
+    #[arg(long, value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+    /// Name to register under: letters, digits, `.`, `_` and `-`
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_ID)]
+    pub collector_id: String,
 }
+
+/// The one monitor of a machine needs no other name.
+const DEFAULT_ID: &str = "procmond";
 
 /// Short enough to see most processes that do anything, long enough to cost about nothing.
 const DEFAULT_INTERVAL_MS: u64 = 250;
@@ -44,6 +61,8 @@ impl Default for Options {
             endpoint: None,
             config: None,
             watch_interval: DEFAULT_INTERVAL_MS,
+            agent: None,
+            collector_id: DEFAULT_ID.to_owned(),
         }
     }
 }
@@ -68,13 +87,23 @@ pub async fn run(
     let health = HealthReporter::new();
     let table = Arc::new(Table::new().map_err(IpcError::Io)?);
     let interval = Duration::from_millis(options.watch_interval);
-    let feed = Feed::new(Arc::clone(&table), health.clone(), interval);
+    let settings = Arc::new(Settings::new(interval));
+    let feed = Feed::new(Arc::clone(&table), health.clone(), Arc::clone(&settings));
     let monitor = Monitor::new(
         table,
         Arc::clone(&feed),
         health.clone(),
+        Arc::clone(&settings),
         config.max_frame_bytes,
     );
+    let draining = CancellationToken::new();
+    let parts = Parts {
+        settings,
+        feed: Arc::clone(&feed),
+        health: health.clone(),
+        draining: draining.clone(),
+    };
+    let registration = register(&config, options.agent, options.collector_id, parts)?;
     let server = Server::builder(config)
         .add_service(ProcessMonitorServer::new(monitor))
         .health(health)
@@ -83,18 +112,50 @@ pub async fn run(
         .await?;
     announce(server.endpoint());
     let shutdown = async {
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            () = draining.cancelled() => {}
+        }
         tracing::info!("draining");
+        draining.cancel();
         // A watch never ends by itself, and would hold the drain up.
         feed.close();
     };
-    let report = server.serve_until(shutdown, grace).await?;
+    let serving = server.serve_until(shutdown, grace);
+    let report = match registration {
+        Some(registration) => registration.keep_while(serving).await?,
+        None => serving.await?,
+    };
     tracing::info!(
         finished = report.finished,
         aborted = report.aborted,
         "drained"
     );
     Ok(report)
+}
+
+/// The registration with the agent, if there is to be one.
+fn register(
+    own: &IpcConfig,
+    agent: Option<PathBuf>,
+    id: String,
+    parts: Parts,
+) -> Result<Option<Registration>, IpcError> {
+    let Some(agent) = agent else { return Ok(None) };
+    if agent == own.endpoint_path {
+        return Err(IpcError::Config {
+            message: format!(
+                "{} would be both procmond's socket and the agent's; set --endpoint or --agent to another path",
+                agent.display()
+            ),
+            location: None,
+        });
+    }
+    let config = IpcConfig {
+        endpoint_path: agent,
+        ..own.clone()
+    };
+    Registration::new(config, id, &own.endpoint_path, parts).map(Some)
 }
 
 fn announce(endpoint: &Path) {

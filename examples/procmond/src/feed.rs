@@ -11,16 +11,20 @@ use std::{
 };
 
 use daemoneye_ipc::health::{ComponentStatus, HealthReporter};
-use daemoneye_ipc_generated::procmond::v1::{
-    ProcessEvent, ProcessEventKind, WatchGap, WatchProcessesResponse, WatchProgress, WatchStarted,
-    watch_processes_response::Item,
+use daemoneye_ipc_generated::{
+    collector::v1::CollectorCounters,
+    procmond::v1::{
+        ProcessEvent, ProcessEventKind, WatchGap, WatchProcessesResponse, WatchProgress,
+        WatchStarted, watch_processes_response::Item,
+    },
 };
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     filter::Filter,
     history::{self, Entry, History, Kind},
+    settings::Settings,
     table::{Snapshot, Table},
 };
 
@@ -47,9 +51,11 @@ pub(crate) struct Feed {
     health: HealthReporter,
     /// Names this run, so that its numbers are not taken for those of another.
     epoch: String,
-    interval: Duration,
+    settings: Arc<Settings>,
     state: Mutex<State>,
     tip: watch::Sender<Tip>,
+    /// Wakes the sampler when it was paused.
+    stirred: Notify,
 }
 
 #[derive(Debug)]
@@ -60,7 +66,11 @@ struct State {
     /// A task looks regularly.
     sampling: bool,
     /// None did, at some time since the last look.
-    paused: bool,
+    rested: bool,
+    /// Somebody wants that nothing is collected, and why.
+    paused: Option<String>,
+    looks: u64,
+    failed_looks: u64,
 }
 
 /// What readers wait for a change of.
@@ -71,7 +81,11 @@ struct Tip {
 }
 
 impl Feed {
-    pub(crate) fn new(table: Arc<Table>, health: HealthReporter, interval: Duration) -> Arc<Self> {
+    pub(crate) fn new(
+        table: Arc<Table>,
+        health: HealthReporter,
+        settings: Arc<Settings>,
+    ) -> Arc<Self> {
         health.set(SAMPLER, ComponentStatus::Healthy, "idle: nobody watches");
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -81,31 +95,94 @@ impl Feed {
             last: None,
             watchers: 0,
             sampling: false,
-            paused: false,
+            rested: false,
+            paused: None,
+            looks: 0,
+            failed_looks: 0,
         };
         Arc::new(Self {
             table,
             health,
             epoch: format!("{:x}-{:x}", now.as_nanos(), std::process::id()),
-            interval,
+            settings,
             state: Mutex::new(state),
             tip: watch::Sender::new(Tip {
                 last: 0,
                 closed: false,
             }),
+            stirred: Notify::new(),
         })
     }
 
     /// Shortest time between two looks.
-    pub(crate) const fn interval(&self) -> Duration {
-        self.interval
+    pub(crate) fn interval(&self) -> Duration {
+        self.settings.now().interval
+    }
+
+    /// What it has counted.
+    pub(crate) fn counters(&self) -> CollectorCounters {
+        let state = self.state.lock();
+        CollectorCounters {
+            looks: state.looks,
+            failed_looks: state.failed_looks,
+            events: state.history.last(),
+            watchers: u32::try_from(state.watchers).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Whether nothing is collected because somebody wants it so.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state.lock().paused.is_some()
+    }
+
+    /// Collects nothing from now on: watches stay open and stand still.
+    pub(crate) fn pause(&self, reason: &str) {
+        let mut state = self.state.lock();
+        state.paused = Some(reason.to_owned());
+        self.tell(&state);
+        self.stirred.notify_one();
+    }
+
+    /// Goes on where it was paused; watches hear of what has changed, behind a gap.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.paused.take().is_some() {
+            self.begin_sampling(&mut state);
+            self.tell(&state);
+        }
+    }
+
+    /// Reports how the sampler is.
+    fn tell(&self, state: &State) {
+        let (status, message) = match &state.paused {
+            Some(reason) => {
+                let because = if reason.is_empty() { "" } else { ": " };
+                let text = format!("paused{because}{reason}");
+                (ComponentStatus::Degraded, text)
+            }
+            None if state.sampling => {
+                let every = self.interval().as_millis();
+                (
+                    ComponentStatus::Healthy,
+                    format!("looking every {every} ms"),
+                )
+            }
+            None => (ComponentStatus::Healthy, "idle: nobody watches".to_owned()),
+        };
+        self.health.set(SAMPLER, status, message);
     }
 
     /// Looks at the processes and writes down what has changed. Blocks.
     fn look(&self) -> io::Result<Arc<Snapshot>> {
-        let snapshot = self.table.snapshot()?;
+        let snapshot = self.table.snapshot();
         let mut state = self.state.lock();
-        state.absorb(&snapshot, self.interval);
+        state.looks += 1;
+        state.failed_looks += u64::from(snapshot.is_err());
+        let snapshot = snapshot?;
+        // What somebody sees who begins to watch a paused monitor is news to nobody else.
+        if state.paused.is_none() || state.last.is_none() {
+            state.absorb(&snapshot, self.interval());
+        }
         let last = state.history.last();
         // Under the lock, so that the tip never goes back.
         self.tip
@@ -117,23 +194,32 @@ impl Feed {
     fn enter(self: &Arc<Self>) -> Present {
         let mut state = self.state.lock();
         state.watchers += 1;
-        if !std::mem::replace(&mut state.sampling, true) {
-            let every = self.interval.as_millis();
-            self.health.set(
-                SAMPLER,
-                ComponentStatus::Healthy,
-                format!("looking every {every} ms"),
-            );
-            tokio::spawn(Arc::clone(self).sample());
-        }
+        self.begin_sampling(&mut state);
         Present(Arc::clone(self))
     }
 
+    fn begin_sampling(self: &Arc<Self>, state: &mut State) {
+        let wanted = state.watchers > 0 && state.paused.is_none();
+        if wanted && !std::mem::replace(&mut state.sampling, true) {
+            self.tell(state);
+            tokio::spawn(Arc::clone(self).sample());
+        }
+    }
+
     async fn sample(self: Arc<Self>) {
-        let mut pause = self.interval;
+        let mut changes = self.settings.changes();
+        let mut pause = self.interval();
         let mut failing = false;
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stirred.notified() => {}
+                // The feed holds the settings, so that this is a change.
+                _ = changes.changed() => {
+                    pause = self.interval();
+                    continue;
+                }
+            }
             if self.rest() {
                 return;
             }
@@ -141,11 +227,9 @@ impl Feed {
             let looked = tokio::task::spawn_blocking(move || feed.look()).await;
             match looked.map_err(io::Error::from).flatten() {
                 Ok(snapshot) => {
-                    pause = self.interval.max(snapshot.took * REST);
-                    if std::mem::take(&mut failing) {
-                        self.health
-                            .set(SAMPLER, ComponentStatus::Healthy, "looking again");
-                    }
+                    pause = self.interval().max(snapshot.took * REST);
+                    failing = false;
+                    self.tell(&self.state.lock());
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the processes cannot be read");
@@ -159,17 +243,16 @@ impl Feed {
         }
     }
 
-    /// Ends the sampler's work if nobody watches.
+    /// Ends the sampler's work if nobody watches, or nothing is to be collected.
     fn rest(&self) -> bool {
         let mut state = self.state.lock();
-        let idle = state.watchers == 0 || self.tip.borrow().closed;
-        if idle {
+        let rests = state.watchers == 0 || self.tip.borrow().closed || state.paused.is_some();
+        if rests {
             state.sampling = false;
-            state.paused = true;
-            self.health
-                .set(SAMPLER, ComponentStatus::Healthy, "idle: nobody watches");
+            state.rested = true;
+            self.tell(&state);
         }
-        idle
+        rests
     }
 
     /// Ends all watches in order, after what has happened until now.
@@ -188,7 +271,7 @@ impl State {
             return;
         }
         let unseen = snapshot.begun.saturating_duration_since(last.begun);
-        if std::mem::take(&mut self.paused) && unseen > blind_after(interval) {
+        if std::mem::take(&mut self.rested) && unseen > blind_after(interval) {
             self.history.push(Entry::Blind);
         }
         for entry in history::changes(&last, snapshot) {

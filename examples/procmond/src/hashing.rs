@@ -9,6 +9,7 @@ use std::{
     num::NonZeroUsize,
     os::unix::fs::MetadataExt,
     path::Path,
+    sync::Arc,
 };
 
 use daemoneye_ipc::{Status, bytes::Bytes};
@@ -17,6 +18,8 @@ use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+
+use crate::settings::Settings;
 
 /// Hashes that are remembered: all programs that a machine normally runs.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
@@ -61,6 +64,14 @@ pub(crate) enum HashError {
     /// Reading failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// More than is hashed.
+    #[error("{size} bytes, and files of up to {limit} are hashed")]
+    TooLarge {
+        /// Bytes of the file, as far as they were read.
+        size: u64,
+        /// Bytes of the largest file that is hashed.
+        limit: u64,
+    },
     /// A directory, a device, a pipe.
     #[error("not a regular file")]
     NotAFile,
@@ -75,6 +86,9 @@ impl HashError {
         match self {
             Self::Stopped => Status::cancelled(format!("hashing {what} was cancelled")),
             Self::NotAFile => Status::failed_precondition(format!("{what} is not a regular file")),
+            Self::TooLarge { size, limit } => Status::failed_precondition(format!(
+                "{what} has {size} bytes or more; this monitor hashes files of up to {limit}"
+            )),
             Self::Io(error) => match error.kind() {
                 io::ErrorKind::NotFound => {
                     Status::not_found(format!("{what} cannot be hashed: {error}"))
@@ -100,12 +114,14 @@ impl HashError {
 #[derive(Debug)]
 pub(crate) struct Hasher {
     known: Mutex<LruCache<Content, Bytes>>,
+    settings: Arc<Settings>,
 }
 
 impl Hasher {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
         Self {
             known: Mutex::new(LruCache::new(REMEMBERED)),
+            settings,
         }
     }
 
@@ -120,13 +136,21 @@ impl Hasher {
             return Err(HashError::NotAFile);
         }
         let content = Content::from(&metadata);
+        let limit = match self.settings.now().max_hash_bytes {
+            0 => u64::MAX,
+            limit => limit,
+        };
+        if content.size > limit {
+            let size = content.size;
+            return Err(HashError::TooLarge { size, limit });
+        }
         if let Some(hash) = self.known.lock().get(&content) {
             return Ok(Hashed {
                 hash: hash.clone(),
                 size: content.size,
             });
         }
-        let (hash, size) = digest(&mut file, stop)?;
+        let (hash, size) = digest(&mut file, limit, stop)?;
         // A file that changed meanwhile has the hash of neither its old content nor its new.
         if Content::from(&file.metadata()?) == content {
             self.known.lock().put(content, hash.clone());
@@ -135,7 +159,11 @@ impl Hasher {
     }
 }
 
-fn digest(file: &mut File, stop: &CancellationToken) -> Result<(Bytes, u64), HashError> {
+fn digest(
+    file: &mut File,
+    limit: u64,
+    stop: &CancellationToken,
+) -> Result<(Bytes, u64), HashError> {
     let mut digest = Sha256::new();
     let mut buffer = vec![0; CHUNK];
     let mut size = 0;
@@ -148,6 +176,10 @@ fn digest(file: &mut File, stop: &CancellationToken) -> Result<(Bytes, u64), Has
             Ok(read) => {
                 digest.update(&buffer[..read]);
                 size += read as u64;
+                // It may grow while it is read.
+                if size > limit {
+                    return Err(HashError::TooLarge { size, limit });
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
@@ -169,9 +201,13 @@ pub(crate) fn open(path: &Path) -> Result<File, HashError> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write};
+    use std::{fs, io::Write, time::Duration};
 
     use super::*;
+
+    fn hasher() -> Hasher {
+        Hasher::new(Arc::new(Settings::new(Duration::from_secs(1))))
+    }
 
     fn hash(hasher: &Hasher, path: &Path) -> Result<Hashed, HashError> {
         hasher.hash(open(path)?, &CancellationToken::new())
@@ -182,7 +218,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("abc");
         fs::write(&path, "abc").expect("written");
-        let hashed = hash(&Hasher::new(), &path).expect("a hash");
+        let hashed = hash(&hasher(), &path).expect("a hash");
         // FIPS 180-4's own example.
         let hex: String = hashed
             .hash
@@ -205,7 +241,7 @@ mod tests {
             .expect("there")
             .modified()
             .expect("a time");
-        let hasher = Hasher::new();
+        let hasher = hasher();
         let before = hash(&hasher, &path).expect("a hash");
         assert_eq!(hash(&hasher, &path).expect("remembered"), before);
         assert_eq!(hasher.known.lock().len(), 1);
@@ -223,12 +259,35 @@ mod tests {
         let pipe = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR).expect("a pipe");
         for path in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
-            let refused = hash(&Hasher::new(), path).expect_err("no file");
+            let refused = hash(&hasher(), path).expect_err("no file");
             assert!(matches!(refused, HashError::NotAFile), "{refused}");
         }
-        let missing = hash(&Hasher::new(), &folder.path().join("none")).expect_err("nothing there");
+        let missing = hash(&hasher(), &folder.path().join("none")).expect_err("nothing there");
         assert_eq!(missing.status("x").code(), daemoneye_ipc::Code::NotFound);
         assert!(!missing.is_trouble());
+    }
+
+    #[test]
+    fn files_over_the_limit_are_not_hashed() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("abc");
+        fs::write(&path, "abc").expect("written");
+        let hasher = hasher();
+        hash(&hasher, &path).expect("no limit");
+        let mut values = hasher.settings.now();
+        for (limit, hashed) in [(2, false), (3, true), (0, true)] {
+            values.max_hash_bytes = limit;
+            hasher.settings.apply(values);
+            match hash(&hasher, &path) {
+                Ok(_) => assert!(hashed, "{limit}"),
+                Err(error) => {
+                    assert!(!hashed && !error.is_trouble(), "{limit}: {error}");
+                    let status = error.status("x");
+                    assert_eq!(status.code(), daemoneye_ipc::Code::FailedPrecondition);
+                    assert!(status.message().contains("3 bytes"), "{status}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -236,7 +295,7 @@ mod tests {
         let stop = CancellationToken::new();
         stop.cancel();
         let own = std::env::current_exe().expect("a path");
-        let stopped = Hasher::new()
+        let stopped = hasher()
             .hash(open(&own).expect("open"), &stop)
             .expect_err("stopped");
         assert!(matches!(stopped, HashError::Stopped), "{stopped}");

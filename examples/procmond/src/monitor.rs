@@ -27,6 +27,7 @@ use crate::{
     filter::Filter,
     hashing::{self, HashError, Hashed, Hasher},
     process::Process,
+    settings::Settings,
     table::{self, Snapshot, Table},
     tasks::Tasks,
     tree,
@@ -68,12 +69,13 @@ impl Monitor {
         table: Arc<Table>,
         feed: Arc<Feed>,
         health: HealthReporter,
+        settings: Arc<Settings>,
         max_frame_bytes: usize,
     ) -> Self {
         health.set(HASHING, ComponentStatus::Healthy, "ready");
         let core = Core {
             table,
-            hasher: Hasher::new(),
+            hasher: Hasher::new(settings),
             health,
         };
         // Half a frame leaves room for what a hash or the envelope adds.

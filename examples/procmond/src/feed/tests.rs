@@ -14,7 +14,8 @@ const OFTEN: Duration = Duration::from_millis(5);
 fn feed() -> (Arc<Feed>, HealthReporter) {
     let health = HealthReporter::new();
     let table = Arc::new(Table::new().expect("a table"));
-    (Feed::new(table, health.clone(), OFTEN), health)
+    let settings = Arc::new(Settings::new(OFTEN));
+    (Feed::new(table, health.clone(), settings), health)
 }
 
 fn watch(feed: &Arc<Feed>, from: From) -> Watcher {
@@ -296,4 +297,48 @@ async fn one_whom_nothing_concerns_is_told_how_far_it_has_come() {
         .expect("not closed");
     assert_eq!(step.item, Some(Item::Progress(WatchProgress {})));
     assert!(step.sequence >= start + SILENCE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_feed_stands_still_and_catches_up() {
+    let (feed, health) = feed();
+    let mut watcher = watch(&feed, From::Now);
+    let before = child();
+    until(&mut watcher, ProcessEventKind::Started, before.id()).await;
+    feed.pause("for a test");
+    assert!(feed.is_paused());
+    is_idle(&feed).await;
+    let last = feed.counters().events;
+    let missed = child();
+    let pid = missed.id();
+    // One who begins now sees what is there, and tells nobody else.
+    let mut late = watch(&feed, From::Now);
+    assert!(matches!(
+        late.next().await.expect("the first step").item,
+        Some(Item::Started(_))
+    ));
+    assert_eq!(feed.counters().events, last);
+    assert!(!feed.state.lock().sampling, "nobody looks");
+
+    // What is not seen for longer than two looks apart is a gap.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() <= blind_after(OFTEN) {
+        tokio::task::yield_now().await;
+    }
+    feed.resume();
+    for watcher in [&mut watcher, &mut late] {
+        let gap = async {
+            loop {
+                let step = watcher.next().await.expect("not closed");
+                if let Some(Item::Gap(gap)) = step.item {
+                    return gap;
+                }
+            }
+        };
+        timeout(LIMIT, gap).await.expect("a gap");
+        until(watcher, ProcessEventKind::Started, pid).await;
+    }
+    drop(health);
+    end(before);
+    end(missed);
 }
