@@ -181,7 +181,7 @@ impl Books {
         let call = envelope.call.unwrap_or(0);
         match envelope.kind() {
             Kind::Hello => {
-                if let Some(hello) = envelope.hello.filter(|hello| hello.max_frame_bytes >= 64) {
+                if let Some(hello) = envelope.hello.filter(|hello| hello.max_frame_bytes > 0) {
                     self.client = hello;
                 }
             }
