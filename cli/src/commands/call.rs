@@ -3,7 +3,7 @@
 //! **Invariant**: a request leaves as soon as it is complete, a response is printed as soon as it is
 //! there, and neither waits for the other.
 
-use std::{path::Path, time::Duration};
+use std::{io::IsTerminal, path::Path, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use daemoneye_ipc::{
@@ -235,6 +235,9 @@ impl Dialogue {
     fn requests(&self) -> Requests {
         match self.args.request.as_deref() {
             None | Some("-") => {
+                if std::io::stdin().is_terminal() {
+                    output::note("type requests in JSON; Ctrl-D ends them");
+                }
                 Requests::of_stdin(self.config.max_frame_bytes.saturating_mul(TEXT_TO_FRAME))
             }
             Some(json) => Requests::of_argument(json.to_owned()),

@@ -213,9 +213,11 @@ pub(super) fn suggestion<'a>(
         let from = full.rmatch_indices('.').nth(parts - 1);
         from.map_or(full, |(index, _)| &full[index + 1..])
     };
-    let limit = name.chars().count().max(3) / 3;
+    let length = name.chars().count();
+    let limit = length.max(3) / 3;
     let nearest = candidates
         .map(|full| (full, end(full)))
+        .filter(|(_, end)| end.chars().count().abs_diff(length) <= limit)
         .map(|(full, end)| {
             (
                 strsim::damerau_levenshtein(&name.to_lowercase(), &end.to_lowercase()),

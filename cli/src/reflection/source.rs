@@ -12,7 +12,7 @@ use std::{
 use daemoneye_ipc::{
     CallError, Channel, Code, IpcConfig,
     prost::Message,
-    prost_types::FileDescriptorSet,
+    prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet},
     schema::ipc::v1::ServiceOffer,
     schema::reflection::v1::{
         GetDescriptorsRequest, ListServicesRequest, REFLECTION_SERVICE, ReflectionClient,
@@ -22,8 +22,11 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, Se
 
 use crate::{args::Schemas, connect, explain::Explanation, failure::Failure, format};
 
-/// The largest file of descriptors that is read, in bytes.
-const MAX_FILE_BYTES: u64 = 256 << 20;
+/// The most bytes of descriptors that are taken from a file, or from a server in all.
+const MAX_BYTES: usize = 64 << 20;
+/// The longest full name that is taken, in bytes. A linked pool holds the full name of everything: a few
+/// names of many bytes, each with much in it, would fill the memory.
+const MAX_NAME_BYTES: usize = 1024;
 
 /// How to make a file of descriptors, for those who have none.
 const HOW_TO_MAKE: &str =
@@ -168,24 +171,27 @@ impl Server {
     async fn descriptors(&self, services: &[ServiceInfo]) -> Result<DescriptorPool, Failure> {
         let client = ReflectionClient::new(self.channel.clone());
         let (mut set, mut seen) = (FileDescriptorSet::default(), HashSet::new());
+        let mut left = MAX_BYTES;
+        let refused = |why| {
+            let whose = format!("the server at {}", self.channel.endpoint());
+            let hint = "rebuild the server with one release of the generator";
+            unsound(&whose, why, hint)
+        };
         for service in services {
             let request = GetDescriptorsRequest {
                 services: vec![service.name.clone()],
             };
             let answer = client.get_descriptors(request).await;
             let files = answer.map_err(|error| self.failure(&error))?.files;
-            let files = files.unwrap_or_default().file.into_iter();
-            set.file
-                .extend(files.filter(|file| seen.insert(file.name().to_owned())));
+            for file in files.unwrap_or_default().file {
+                if seen.insert(file.name().to_owned()) {
+                    let rest = left.checked_sub(file.encoded_len());
+                    left = rest.ok_or_else(|| refused(too_many_bytes()))?;
+                    set.file.push(file);
+                }
+            }
         }
-        link(&set.encode_to_vec()).map_err(|why| {
-            let whose = format!("the server at {}", self.channel.endpoint());
-            unsound(
-                &whose,
-                why,
-                "rebuild the server with one release of the generator",
-            )
-        })
+        link(&set.encode_to_vec()).map_err(refused)
     }
 
     fn failure(&self, error: &CallError) -> Failure {
@@ -217,9 +223,8 @@ impl File {
             hint: format!("name a file with a serialized FileDescriptorSet; {HOW_TO_MAKE}"),
         };
         let about = fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
-        if about.len() > MAX_FILE_BYTES {
-            let (has, most) = (format::bytes(about.len()), format::bytes(MAX_FILE_BYTES));
-            return Err(wrong(format!("{has} are over the limit of {most}")));
+        if about.len() > MAX_BYTES as u64 {
+            return Err(wrong(too_many_bytes()));
         }
         let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;
         // Not every file that decodes is one: any text may happen to be a message of unknown fields.
@@ -265,6 +270,12 @@ fn link(bytes: &[u8]) -> Result<DescriptorPool, String> {
         if !names.insert(name) {
             return Err(format!("{name} is there twice"));
         }
+        let longest = longest_name(file);
+        if longest > MAX_NAME_BYTES {
+            return Err(format!(
+                "{name} has a name of {longest} bytes, over {MAX_NAME_BYTES}"
+            ));
+        }
     }
     // Decoded once more, because the pool keeps options that the generated type drops.
     let pool = DescriptorPool::decode(bytes).map_err(|error| error.to_string())?;
@@ -280,6 +291,62 @@ fn link(bytes: &[u8]) -> Result<DescriptorPool, String> {
         Some(empty) => Err(format!("the enum {} has no values", empty.full_name())),
         None => Ok(pool),
     }
+}
+
+/// Bytes of the longest full name that a file defines.
+fn longest_name(file: &FileDescriptorProto) -> usize {
+    let scope = file.package().len();
+    let messages = file
+        .message_type
+        .iter()
+        .map(|message| of_message(scope, message));
+    let enums = file.enum_type.iter().map(|values| of_enum(scope, values));
+    let services = file.service.iter().map(|service| {
+        let methods = service.method.iter().map(|method| 1 + method.name().len());
+        scope + 1 + service.name().len() + methods.max().unwrap_or_default()
+    });
+    let extensions = file
+        .extension
+        .iter()
+        .map(|field| scope + 1 + field.name().len());
+    let all = messages.chain(enums).chain(services).chain(extensions);
+    all.max().unwrap_or(scope)
+}
+
+fn of_message(scope: usize, message: &DescriptorProto) -> usize {
+    let scope = scope + 1 + message.name().len();
+    let fields = message.field.iter().chain(&message.extension);
+    let fields = fields.map(|field| scope + 1 + field.name().len().max(field.json_name().len()));
+    let oneofs = message
+        .oneof_decl
+        .iter()
+        .map(|oneof| scope + 1 + oneof.name().len());
+    let enums = message
+        .enum_type
+        .iter()
+        .map(|values| of_enum(scope, values));
+    let nested = message
+        .nested_type
+        .iter()
+        .map(|nested| of_message(scope, nested));
+    let all = fields.chain(oneofs).chain(enums).chain(nested);
+    all.max().unwrap_or(scope)
+}
+
+fn of_enum(scope: usize, values: &EnumDescriptorProto) -> usize {
+    let scope = scope + 1 + values.name().len();
+    let values = values
+        .value
+        .iter()
+        .map(|value| scope + 1 + value.name().len());
+    values.max().unwrap_or(scope)
+}
+
+fn too_many_bytes() -> String {
+    format!(
+        "more than {} of descriptors",
+        format::bytes(MAX_BYTES as u64)
+    )
 }
 
 /// Whether the keys of a map may be of that kind.
@@ -375,5 +442,21 @@ mod tests {
         let mut set = shop();
         set.file[0].syntax = Some("editions".into());
         assert!(link(set).expect_err("too new").contains("editions"));
+
+        let long = || Some("x".repeat(MAX_NAME_BYTES));
+        let lengthen: [fn(&mut FileDescriptorProto, Option<String>); 6] = [
+            |file, name| file.package = name,
+            |file, name| file.service[0].name = name,
+            |file, name| file.service[0].method[0].name = name,
+            |file, name| file.message_type[0].nested_type[0].field[0].name = name,
+            |file, name| file.message_type[0].oneof_decl[0].name = name,
+            |file, name| file.enum_type[0].value[0].name = name,
+        ];
+        for lengthen in lengthen {
+            let mut set = shop();
+            lengthen(set.file.last_mut().expect("the shop"), long());
+            let why = link(set).expect_err("too long");
+            assert!(why.contains("has a name of "), "{why}");
+        }
     }
 }
