@@ -17,7 +17,7 @@ Exit codes: 0 healthy or done, 1 degraded, 2 wrong usage or configuration, 3 unh
 The endpoint and all limits come from --config FILE (its `ipc:` section), then from DAEMONEYE_IPC_* \
 variables, then from the options. NO_COLOR turns colours off.";
 
-/// Diagnoses DaemonEye IPC endpoints, shows what they serve, and works on their schemas.
+/// Diagnoses DaemonEye IPC endpoints, shows and calls what they serve, and works on their schemas.
 #[derive(Debug, Parser)]
 #[command(name = "daemoneye-cli", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {

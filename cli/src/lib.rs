@@ -1,4 +1,5 @@
-//! `daemoneye-cli`: diagnoses DaemonEye IPC endpoints, shows what they serve, works on their schemas.
+//! `daemoneye-cli`: diagnoses DaemonEye IPC endpoints, shows and calls what they serve, works on their
+//! schemas.
 //!
 //! Each command is one file under `commands`; what they share is around them: `args` parses,
 //! `output` writes, `report` judges, `explain` says why and what next.
