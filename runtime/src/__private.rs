@@ -12,7 +12,4 @@ pub use crate::{
 
 /// A message of the schema whose full name hashes to `HASH`: the first eight bytes, little-endian, of
 /// SHA-256 over the name.
-pub trait IsMessage<const HASH: u64> {
-    /// The full name.
-    const FULL_NAME: &'static str;
-}
+pub trait IsMessage<const HASH: u64> {}

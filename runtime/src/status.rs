@@ -5,6 +5,8 @@
 use std::{error::Error as StdError, fmt, io};
 
 use bytes::Bytes;
+use prost::{Message, Name};
+use prost_types::Any;
 
 use crate::{
     error::{CallError, IpcError},
@@ -115,6 +117,17 @@ struct Inner {
     metadata: Metadata,
 }
 
+/// `google.rpc.Status` (googleapis, google/rpc/status.proto).
+#[derive(Clone, PartialEq, Message)]
+struct DetailList {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
 impl Status {
     /// A status of any code. The message goes to the peer.
     #[must_use]
@@ -139,10 +152,45 @@ impl Status {
         &self.0.message
     }
 
-    /// Serialized details for programs; empty when there are none.
+    /// Details for programs as they are on the wire: a serialized `google.rpc.Status`, whose `details`
+    /// are `google.protobuf.Any`; empty when there are none. [`detail`](Self::detail) reads one.
     #[must_use]
     pub fn details(&self) -> &Bytes {
         &self.0.details
+    }
+
+    /// The first detail of type `M`; `None` if there is none, or it does not decode.
+    #[must_use]
+    pub fn detail<M: Message + Name + Default>(&self) -> Option<M> {
+        let list = DetailList::decode(self.0.details.clone()).ok()?;
+        let url = M::type_url();
+        // Any prefix may stand before the name (any.proto).
+        let name = |url: &str| url.rsplit('/').next().map(str::to_owned);
+        let mut details = list.details.iter();
+        let found = details.find(|any| name(&any.type_url) == name(&url))?;
+        M::decode(&*found.value).ok()
+    }
+
+    /// Adds a detail for programs, of any message type.
+    ///
+    /// ```
+    /// use daemoneye_ipc::{Status, prost_types::Duration};
+    /// let wait = Duration { seconds: 3, nanos: 0 };
+    /// let status = Status::resource_exhausted("slow down").with_detail(&wait);
+    /// assert_eq!(status.detail::<Duration>(), Some(wait));
+    /// ```
+    #[must_use]
+    pub fn with_detail<M: Message + Name>(mut self, detail: &M) -> Self {
+        // Details that were set as bytes and are no list make way.
+        let mut list = DetailList::decode(self.0.details.clone()).unwrap_or_default();
+        list.code = self.0.code as i32;
+        list.message.clone_from(&self.0.message);
+        list.details.push(Any {
+            type_url: M::type_url(),
+            value: detail.encode_to_vec(),
+        });
+        self.0.details = list.encode_to_vec().into();
+        self
     }
 
     /// Trailing metadata that came with the status.
@@ -151,7 +199,7 @@ impl Status {
         &self.0.metadata
     }
 
-    /// Attaches serialized details for programs.
+    /// Sets the serialized details; see [`details`](Self::details).
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
         self.0.details = details.into();
@@ -302,6 +350,30 @@ mod tests {
         }
         assert_eq!(Code::from_number(17), Code::Unknown);
         assert_eq!(Code::from_number(u32::MAX), Code::Unknown);
+    }
+
+    #[test]
+    fn details_are_found_by_type() {
+        let (first, second) = (
+            prost_types::Duration {
+                seconds: 1,
+                nanos: 2,
+            },
+            prost_types::Timestamp {
+                seconds: 3,
+                nanos: 4,
+            },
+        );
+        let status = Status::aborted("x")
+            .with_detail(&first)
+            .with_detail(&second);
+        assert_eq!(status.detail(), Some(first));
+        assert_eq!(status.detail(), Some(second));
+        assert_eq!(status.detail::<prost_types::Any>(), None);
+        let list = DetailList::decode(status.details().clone()).unwrap();
+        assert_eq!((list.code, &*list.message), (10, "x"));
+        let odd = Status::aborted("x").with_details(&b"\xFF"[..]);
+        assert_eq!(odd.detail::<prost_types::Duration>(), None);
     }
 
     #[test]

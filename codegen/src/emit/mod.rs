@@ -45,12 +45,7 @@ pub fn message_markers(messages: &[Message], scope: &Scope) -> Result<TokenStrea
     for message in messages {
         let ty = scope.ty(&message.ty)?;
         let hash = hex(message.hash);
-        let full_name = &message.ty.full_name;
-        tokens.extend(quote! {
-            impl #private::IsMessage<#hash> for #ty {
-                const FULL_NAME: &'static str = #full_name;
-            }
-        });
+        tokens.extend(quote!(impl #private::IsMessage<#hash> for #ty {}));
     }
     Ok(tokens)
 }

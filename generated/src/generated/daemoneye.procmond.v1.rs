@@ -72,6 +72,25 @@ pub struct ProcessRecord {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for ProcessRecord {
+    const NAME: &'static str = "ProcessRecord";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.ProcessRecord".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.ProcessRecord".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// Which processes; a record has to pass every list that is not empty.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -97,6 +116,25 @@ pub struct ProcessFilter {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for ProcessFilter {
+    const NAME: &'static str = "ProcessFilter";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.ProcessFilter".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.ProcessFilter".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// What the caller would like.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -104,6 +142,25 @@ pub struct NegotiateCapabilitiesRequest {
     /// What the caller wants to use.
     #[prost(enumeration = "Capability", repeated, tag = "1")]
     pub wanted: ::daemoneye_ipc::prost::alloc::vec::Vec<i32>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for NegotiateCapabilitiesRequest {
+    const NAME: &'static str = "NegotiateCapabilitiesRequest";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.NegotiateCapabilitiesRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.NegotiateCapabilitiesRequest".into()
+    }
 }
 #[allow(
     dead_code,
@@ -140,6 +197,25 @@ pub struct NegotiateCapabilitiesResponse {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for NegotiateCapabilitiesResponse {
+    const NAME: &'static str = "NegotiateCapabilitiesResponse";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.NegotiateCapabilitiesResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.NegotiateCapabilitiesResponse".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// Which processes to list, and how.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -166,6 +242,25 @@ pub struct ListProcessesRequest {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for ListProcessesRequest {
+    const NAME: &'static str = "ListProcessesRequest";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.ListProcessesRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.ListProcessesRequest".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// Some of the processes.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -173,6 +268,25 @@ pub struct ListProcessesResponse {
     /// Records, by process id.
     #[prost(message, repeated, tag = "1")]
     pub processes: ::daemoneye_ipc::prost::alloc::vec::Vec<ProcessRecord>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for ListProcessesResponse {
+    const NAME: &'static str = "ListProcessesResponse";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.ListProcessesResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.ListProcessesResponse".into()
+    }
 }
 #[allow(
     dead_code,
@@ -206,6 +320,25 @@ pub struct GetProcessRequest {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for GetProcessRequest {
+    const NAME: &'static str = "GetProcessRequest";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.GetProcessRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.GetProcessRequest".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// The process.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -213,6 +346,25 @@ pub struct GetProcessResponse {
     /// Its record.
     #[prost(message, optional, tag = "1")]
     pub process: ::core::option::Option<ProcessRecord>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for GetProcessResponse {
+    const NAME: &'static str = "GetProcessResponse";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.GetProcessResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.GetProcessResponse".into()
+    }
 }
 #[allow(
     dead_code,
@@ -249,6 +401,25 @@ pub struct CheckProcessHashRequest {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for CheckProcessHashRequest {
+    const NAME: &'static str = "CheckProcessHashRequest";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.CheckProcessHashRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.CheckProcessHashRequest".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// How the check went.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -275,6 +446,25 @@ pub struct CheckProcessHashResponse {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for CheckProcessHashResponse {
+    const NAME: &'static str = "CheckProcessHashResponse";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.CheckProcessHashResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.CheckProcessHashResponse".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// Which executable to verify.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -291,6 +481,25 @@ pub struct VerifyExecutableRequest {
     /// Task that this belongs to, for CancelTask.
     #[prost(string, tag = "4")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for VerifyExecutableRequest {
+    const NAME: &'static str = "VerifyExecutableRequest";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.VerifyExecutableRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.VerifyExecutableRequest".into()
+    }
 }
 #[allow(
     dead_code,
@@ -333,6 +542,25 @@ pub struct VerifyExecutableResponse {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for VerifyExecutableResponse {
+    const NAME: &'static str = "VerifyExecutableResponse";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.VerifyExecutableResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.VerifyExecutableResponse".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// Which tree.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -346,6 +574,25 @@ pub struct GetProcessTreeRequest {
     /// Task that this belongs to, for CancelTask.
     #[prost(string, tag = "3")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for GetProcessTreeRequest {
+    const NAME: &'static str = "GetProcessTreeRequest";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.GetProcessTreeRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.GetProcessTreeRequest".into()
+    }
 }
 #[allow(
     dead_code,
@@ -373,6 +620,25 @@ pub struct GetProcessTreeResponse {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for GetProcessTreeResponse {
+    const NAME: &'static str = "GetProcessTreeResponse";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.GetProcessTreeResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.GetProcessTreeResponse".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// A process in a tree.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -383,6 +649,25 @@ pub struct ProcessTreeNode {
     /// Levels below the root.
     #[prost(uint32, tag = "2")]
     pub depth: u32,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for ProcessTreeNode {
+    const NAME: &'static str = "ProcessTreeNode";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.ProcessTreeNode".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.ProcessTreeNode".into()
+    }
 }
 #[allow(
     dead_code,
@@ -419,6 +704,25 @@ pub struct WatchProcessesRequest {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for WatchProcessesRequest {
+    const NAME: &'static str = "WatchProcessesRequest";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.WatchProcessesRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.WatchProcessesRequest".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// A process was started, has changed or ended.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -429,6 +733,25 @@ pub struct ProcessEvent {
     /// The process; for an exit, as it was last seen.
     #[prost(message, optional, tag = "2")]
     pub process: ::core::option::Option<ProcessRecord>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for ProcessEvent {
+    const NAME: &'static str = "ProcessEvent";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.ProcessEvent".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.ProcessEvent".into()
+    }
 }
 #[allow(
     dead_code,
@@ -459,10 +782,48 @@ pub struct WatchGap {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for WatchGap {
+    const NAME: &'static str = "WatchGap";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.WatchGap".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.WatchGap".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// Events went by that the filter does not let through.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct WatchProgress {}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for WatchProgress {
+    const NAME: &'static str = "WatchProgress";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.WatchProgress".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.WatchProgress".into()
+    }
+}
 #[allow(
     dead_code,
     missing_docs,
@@ -479,6 +840,25 @@ pub struct WatchStarted {
     /// Processes at this moment.
     #[prost(uint32, tag = "1")]
     pub processes: u32,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for WatchStarted {
+    const NAME: &'static str = "WatchStarted";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.WatchStarted".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.WatchStarted".into()
+    }
 }
 #[allow(
     dead_code,
@@ -542,6 +922,25 @@ pub mod watch_processes_response {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for WatchProcessesResponse {
+    const NAME: &'static str = "WatchProcessesResponse";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.WatchProcessesResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.WatchProcessesResponse".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// Which task to cancel.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -559,6 +958,25 @@ pub struct CancelTaskRequest {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for CancelTaskRequest {
+    const NAME: &'static str = "CancelTaskRequest";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.CancelTaskRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.CancelTaskRequest".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// What was cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -566,6 +984,25 @@ pub struct CancelTaskResponse {
     /// Calls that were cancelled.
     #[prost(uint32, tag = "1")]
     pub cancelled_calls: u32,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for CancelTaskResponse {
+    const NAME: &'static str = "CancelTaskResponse";
+    const PACKAGE: &'static str = "daemoneye.procmond.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.procmond.v1.CancelTaskResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.procmond.v1.CancelTaskResponse".into()
+    }
 }
 #[allow(
     dead_code,
@@ -758,89 +1195,43 @@ impl ProcessEventKind {
         }
     }
 }
-impl ::daemoneye_ipc::__private::IsMessage<0x7338_c579_08e2_4f6d> for CancelTaskRequest {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.CancelTaskRequest";
-}
+impl ::daemoneye_ipc::__private::IsMessage<0x7338_c579_08e2_4f6d> for CancelTaskRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0xf99c_2c6d_2cb6_6f26>
-for CancelTaskResponse {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.CancelTaskResponse";
-}
+for CancelTaskResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0xe482_4f1e_e75e_e14f>
-for CheckProcessHashRequest {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.CheckProcessHashRequest";
-}
+for CheckProcessHashRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0x0677_9100_b1d2_20fb>
-for CheckProcessHashResponse {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.CheckProcessHashResponse";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0xd092_d6a7_2177_3038> for GetProcessRequest {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.GetProcessRequest";
-}
+for CheckProcessHashResponse {}
+impl ::daemoneye_ipc::__private::IsMessage<0xd092_d6a7_2177_3038> for GetProcessRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0x42ad_aa10_97c7_bd24>
-for GetProcessResponse {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.GetProcessResponse";
-}
+for GetProcessResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0x272d_c52b_bcdd_59a1>
-for GetProcessTreeRequest {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.GetProcessTreeRequest";
-}
+for GetProcessTreeRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0x177c_410a_1d8c_13d6>
-for GetProcessTreeResponse {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.GetProcessTreeResponse";
-}
+for GetProcessTreeResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0x36a4_b749_408d_6720>
-for ListProcessesRequest {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.ListProcessesRequest";
-}
+for ListProcessesRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0xe928_af2f_af05_6d04>
-for ListProcessesResponse {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.ListProcessesResponse";
-}
+for ListProcessesResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0x81c6_f8c5_c7f2_93c4>
-for NegotiateCapabilitiesRequest {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.NegotiateCapabilitiesRequest";
-}
+for NegotiateCapabilitiesRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0x8777_2673_ca60_7473>
-for NegotiateCapabilitiesResponse {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.NegotiateCapabilitiesResponse";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x3f2b_5bdf_8099_e0ae> for ProcessEvent {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.ProcessEvent";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x7bad_4aed_ce1f_44e9> for ProcessFilter {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.ProcessFilter";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0xc86b_e759_00cb_f1eb> for ProcessRecord {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.ProcessRecord";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x621b_1926_c44f_8047> for ProcessTreeNode {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.ProcessTreeNode";
-}
+for NegotiateCapabilitiesResponse {}
+impl ::daemoneye_ipc::__private::IsMessage<0x3f2b_5bdf_8099_e0ae> for ProcessEvent {}
+impl ::daemoneye_ipc::__private::IsMessage<0x7bad_4aed_ce1f_44e9> for ProcessFilter {}
+impl ::daemoneye_ipc::__private::IsMessage<0xc86b_e759_00cb_f1eb> for ProcessRecord {}
+impl ::daemoneye_ipc::__private::IsMessage<0x621b_1926_c44f_8047> for ProcessTreeNode {}
 impl ::daemoneye_ipc::__private::IsMessage<0xff0c_6c06_e7ac_7927>
-for VerifyExecutableRequest {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.VerifyExecutableRequest";
-}
+for VerifyExecutableRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0xd90c_7a63_dc51_7e2f>
-for VerifyExecutableResponse {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.VerifyExecutableResponse";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x8f27_c4b1_c2ea_96d1> for WatchGap {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.WatchGap";
-}
+for VerifyExecutableResponse {}
+impl ::daemoneye_ipc::__private::IsMessage<0x8f27_c4b1_c2ea_96d1> for WatchGap {}
 impl ::daemoneye_ipc::__private::IsMessage<0x8ef0_db02_2c7e_a664>
-for WatchProcessesRequest {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.WatchProcessesRequest";
-}
+for WatchProcessesRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0x7a01_1761_b4b7_943c>
-for WatchProcessesResponse {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.WatchProcessesResponse";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0xbfdf_d852_6067_baff> for WatchProgress {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.WatchProgress";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x7f05_f895_4639_7823> for WatchStarted {
-    const FULL_NAME: &'static str = "daemoneye.procmond.v1.WatchStarted";
-}
+for WatchProcessesResponse {}
+impl ::daemoneye_ipc::__private::IsMessage<0xbfdf_d852_6067_baff> for WatchProgress {}
+impl ::daemoneye_ipc::__private::IsMessage<0x7f05_f895_4639_7823> for WatchStarted {}
 /// Watches the processes of a machine.
 ///
 /// Handler of the service `daemoneye.procmond.v1.ProcessMonitor`.

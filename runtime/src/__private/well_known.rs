@@ -7,9 +7,7 @@ use super::IsMessage;
 
 macro_rules! well_known {
     ($($type:ty = $name:literal, $hash:literal;)*) => {
-        $(impl IsMessage<$hash> for $type {
-            const FULL_NAME: &'static str = concat!("google.protobuf.", $name);
-        })*
+        $(impl IsMessage<$hash> for $type {})*
 
         #[cfg(test)]
         const TABLE: &[(&str, u64)] = &[$((concat!("google.protobuf.", $name), $hash)),*];

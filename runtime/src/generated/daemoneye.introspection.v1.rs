@@ -21,6 +21,25 @@ pub struct ListConnectionsRequest {}
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for ListConnectionsRequest {
+    const NAME: &'static str = "ListConnectionsRequest";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.ListConnectionsRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.ListConnectionsRequest".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// The connections of a server.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -28,6 +47,25 @@ pub struct ListConnectionsResponse {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub connections: ::daemoneye_ipc::prost::alloc::vec::Vec<Connection>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for ListConnectionsResponse {
+    const NAME: &'static str = "ListConnectionsResponse";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.ListConnectionsResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.ListConnectionsResponse".into()
+    }
 }
 #[allow(
     dead_code,
@@ -79,6 +117,25 @@ pub struct Connection {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for Connection {
+    const NAME: &'static str = "Connection";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.Connection".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.Connection".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// A process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -92,6 +149,25 @@ pub struct Peer {
     /// Process id when it connected; absent if it is in another pid namespace.
     #[prost(int32, optional, tag = "3")]
     pub pid: ::core::option::Option<i32>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for Peer {
+    const NAME: &'static str = "Peer";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.Peer".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.Peer".into()
+    }
 }
 #[allow(
     dead_code,
@@ -119,6 +195,25 @@ pub struct ListCallsRequest {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for ListCallsRequest {
+    const NAME: &'static str = "ListCallsRequest";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.ListCallsRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.ListCallsRequest".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// The calls of a server.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -126,6 +221,25 @@ pub struct ListCallsResponse {
     /// By connection, oldest first.
     #[prost(message, repeated, tag = "1")]
     pub calls: ::daemoneye_ipc::prost::alloc::vec::Vec<Call>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for ListCallsResponse {
+    const NAME: &'static str = "ListCallsResponse";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.ListCallsResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.ListCallsResponse".into()
+    }
 }
 #[allow(
     dead_code,
@@ -174,10 +288,48 @@ pub struct Call {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for Call {
+    const NAME: &'static str = "Call";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.Call".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.Call".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// Asks for the counters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct GetStatsRequest {}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for GetStatsRequest {
+    const NAME: &'static str = "GetStatsRequest";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.GetStatsRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.GetStatsRequest".into()
+    }
+}
 #[allow(
     dead_code,
     missing_docs,
@@ -194,6 +346,25 @@ pub struct GetStatsResponse {
     /// They.
     #[prost(message, optional, tag = "1")]
     pub stats: ::core::option::Option<Stats>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for GetStatsResponse {
+    const NAME: &'static str = "GetStatsResponse";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.GetStatsResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.GetStatsResponse".into()
+    }
 }
 #[allow(
     dead_code,
@@ -221,6 +392,25 @@ pub struct WatchStatsRequest {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for WatchStatsRequest {
+    const NAME: &'static str = "WatchStatsRequest";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.WatchStatsRequest".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.WatchStatsRequest".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// The counters of a server at one time.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -228,6 +418,25 @@ pub struct WatchStatsResponse {
     /// They.
     #[prost(message, optional, tag = "1")]
     pub stats: ::core::option::Option<Stats>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for WatchStatsResponse {
+    const NAME: &'static str = "WatchStatsResponse";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.WatchStatsResponse".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.WatchStatsResponse".into()
+    }
 }
 #[allow(
     dead_code,
@@ -297,6 +506,25 @@ pub struct Stats {
     clippy::nursery,
     clippy::pedantic
 )]
+impl ::daemoneye_ipc::prost::Name for Stats {
+    const NAME: &'static str = "Stats";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.Stats".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.Stats".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// How many calls ended with a status code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -307,6 +535,25 @@ pub struct CodeCount {
     /// Calls.
     #[prost(uint64, tag = "2")]
     pub count: u64,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for CodeCount {
+    const NAME: &'static str = "CodeCount";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.CodeCount".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.CodeCount".into()
+    }
 }
 #[allow(
     dead_code,
@@ -328,51 +575,42 @@ pub struct FaultCount {
     #[prost(uint64, tag = "2")]
     pub count: u64,
 }
-impl ::daemoneye_ipc::__private::IsMessage<0xee23_3f43_98f2_6b9c> for Call {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.Call";
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for FaultCount {
+    const NAME: &'static str = "FaultCount";
+    const PACKAGE: &'static str = "daemoneye.introspection.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.introspection.v1.FaultCount".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.introspection.v1.FaultCount".into()
+    }
 }
-impl ::daemoneye_ipc::__private::IsMessage<0x6fa4_1f2c_8414_0d31> for CodeCount {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.CodeCount";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x1834_f808_1c96_319b> for Connection {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.Connection";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x080a_90ef_0e30_f5f1> for FaultCount {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.FaultCount";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0xc5b4_97d6_eb7a_279f> for GetStatsRequest {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.GetStatsRequest";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x1520_f045_73f1_7862> for GetStatsResponse {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.GetStatsResponse";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x8eb7_ccbf_d2f8_bb38> for ListCallsRequest {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.ListCallsRequest";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0xdbe1_54c2_1a2f_9ef0> for ListCallsResponse {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.ListCallsResponse";
-}
+impl ::daemoneye_ipc::__private::IsMessage<0xee23_3f43_98f2_6b9c> for Call {}
+impl ::daemoneye_ipc::__private::IsMessage<0x6fa4_1f2c_8414_0d31> for CodeCount {}
+impl ::daemoneye_ipc::__private::IsMessage<0x1834_f808_1c96_319b> for Connection {}
+impl ::daemoneye_ipc::__private::IsMessage<0x080a_90ef_0e30_f5f1> for FaultCount {}
+impl ::daemoneye_ipc::__private::IsMessage<0xc5b4_97d6_eb7a_279f> for GetStatsRequest {}
+impl ::daemoneye_ipc::__private::IsMessage<0x1520_f045_73f1_7862> for GetStatsResponse {}
+impl ::daemoneye_ipc::__private::IsMessage<0x8eb7_ccbf_d2f8_bb38> for ListCallsRequest {}
+impl ::daemoneye_ipc::__private::IsMessage<0xdbe1_54c2_1a2f_9ef0> for ListCallsResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0xbc88_1e30_b052_4658>
-for ListConnectionsRequest {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.ListConnectionsRequest";
-}
+for ListConnectionsRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0xde71_f7bb_6e67_7a5a>
-for ListConnectionsResponse {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.ListConnectionsResponse";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0xcbeb_d674_a1bb_2f76> for Peer {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.Peer";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x0d6a_ce72_1cb8_e2dc> for Stats {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.Stats";
-}
-impl ::daemoneye_ipc::__private::IsMessage<0x17c8_d920_b0f2_73a5> for WatchStatsRequest {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.WatchStatsRequest";
-}
+for ListConnectionsResponse {}
+impl ::daemoneye_ipc::__private::IsMessage<0xcbeb_d674_a1bb_2f76> for Peer {}
+impl ::daemoneye_ipc::__private::IsMessage<0x0d6a_ce72_1cb8_e2dc> for Stats {}
+impl ::daemoneye_ipc::__private::IsMessage<0x17c8_d920_b0f2_73a5> for WatchStatsRequest {}
 impl ::daemoneye_ipc::__private::IsMessage<0xabf8_8e8c_1dd5_48b4>
-for WatchStatsResponse {
-    const FULL_NAME: &'static str = "daemoneye.introspection.v1.WatchStatsResponse";
-}
+for WatchStatsResponse {}
 /// Shows the inside of a running server to its own user and to root.
 ///
 /// Handler of the service `daemoneye.introspection.v1.Introspection`.
