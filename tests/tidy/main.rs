@@ -49,7 +49,7 @@ fn is_fixture(path: &str) -> bool {
         // Inputs and expected outputs of the generator.
         || path.starts_with("tests/golden/")
         // Programs that are meant to be wrong.
-        || path.starts_with("tests/compile_fail/")
+        || path.starts_with("tests/compile_fail/cases/")
         // Sources of crates that tests build, written as a user would.
         || path.contains("/fixtures/")
 }
