@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use daemoneye_ipc::{Channel, DrainReport, IpcConfig, IpcError, Server, health::HealthReporter};
+use daemoneye_ipc::{
+    Channel, DrainReport, IpcConfig, IpcError, Server, health::HealthReporter, observe::AuditLog,
+};
 use daemoneye_ipc_generated::{
     agent::v1::AgentServer, collector::v1::CollectorControlServer, eventbus::v1::EventBusServer,
     procmond::v1::ProcessMonitorClient,
@@ -113,14 +115,15 @@ pub async fn run_with_rules(
         running: Running::default(),
     };
     let control = Control::new(Arc::clone(&registry));
-    let server = Server::builder(own)
+    let builder = Server::builder(own)
+        .interceptor(AuditLog::default())
         .add_service(AgentServer::new(service))
         .add_service(EventBusServer::new(EventBusService { bus }))
         .add_service(CollectorControlServer::new(control))
         .health(health)
-        .reflection()
-        .bind()
-        .await?;
+        .introspection()
+        .reflection();
+    let server = Server::from_env(builder).await?;
     announce(server.endpoint());
     let link = Link::new(client, &procmond, state, Arc::clone(&alerts), announcer).run();
     let shutdown = async {

@@ -104,12 +104,12 @@ pub async fn run(
         draining: draining.clone(),
     };
     let registration = register(&config, options.agent, options.collector_id, parts)?;
-    let server = Server::builder(config)
+    let builder = Server::builder(config)
         .add_service(ProcessMonitorServer::new(monitor))
         .health(health)
-        .reflection()
-        .bind()
-        .await?;
+        .introspection()
+        .reflection();
+    let server = Server::from_env(builder).await?;
     announce(server.endpoint());
     let shutdown = async {
         tokio::select! {
