@@ -3,12 +3,19 @@
 //! **Invariant**: nothing is done here; parsing has no effects but messages about wrong usage.
 
 mod dynamic;
+mod operator;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
-pub(crate) use self::dynamic::{Call, Describe, List, Schemas};
+pub(crate) use self::{
+    dynamic::{Call, Describe, List, Schemas},
+    operator::{
+        AgentTarget, Alerts, CollectorConfig, Collectors, CollectorsList, Rules, RulesList,
+        RulesUpload,
+    },
+};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 healthy or done, 1 degraded, 2 wrong usage or configuration, 3 unhealthy or failed, \
@@ -53,6 +60,14 @@ pub(crate) enum Command {
     Ps(Ps),
     /// Follow processes as they start, change and end, until Ctrl-C
     Watch(Watch),
+    /// Look at the agent's rules, and put others in force
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Show the agent's alerts
+    Alerts(Alerts),
+    /// Look at the collectors that the agent knows, and command them
+    #[command(subcommand)]
+    Collectors(Collectors),
     /// Work on schemas and the code generated from them
     #[command(subcommand)]
     Schema(Schema),

@@ -23,6 +23,7 @@ mod process;
 mod records;
 mod reflection;
 mod report;
+mod rules_file;
 mod socket;
 mod stats;
 mod table;

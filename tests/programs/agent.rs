@@ -53,8 +53,17 @@ pub(crate) async fn status(
     in_time("the agent's state", look).await
 }
 
-async fn health(place: &Place, component: &str) -> (HealthStatus, String) {
-    let client = HealthClient::new(place.channel("agent.sock"));
+pub(crate) async fn health(place: &Place, component: &str) -> (HealthStatus, String) {
+    health_of(place, "agent.sock", component).await
+}
+
+/// How a component of the daemon at `endpoint` is.
+pub(crate) async fn health_of(
+    place: &Place,
+    endpoint: &str,
+    component: &str,
+) -> (HealthStatus, String) {
+    let client = HealthClient::new(place.channel(endpoint));
     let request = CheckRequest {
         component: component.to_owned(),
     };
@@ -225,7 +234,7 @@ async fn every_operation_can_be_a_task() {
 }
 
 /// Alerts about that process, by rule, until one of `rule` comes.
-async fn alerts_until(
+pub(crate) async fn alerts_until(
     alerts: &mut Streaming<ListAlertsResponse>,
     pid: u32,
     rule: &str,

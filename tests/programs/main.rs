@@ -6,7 +6,9 @@
 
 mod agent;
 mod bus;
+mod collectors;
 mod monitor;
+mod rules;
 mod support;
 mod watch;
 

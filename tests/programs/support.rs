@@ -27,6 +27,37 @@ pub(crate) const PROCMOND: &str = env!("CARGO_BIN_EXE_tests-procmond");
 /// The agent.
 pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_tests-agent");
 
+/// The command-line program.
+pub(crate) const CLI: &str = env!("CARGO_BIN_EXE_tests-cli");
+
+/// What a run of a program gave.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Runs `command` to its end. Its own waits have limits.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.expect("the program runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// What it printed, if it has succeeded.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
 /// A private directory with the endpoints that a test uses.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
@@ -51,12 +82,39 @@ impl Place {
     }
 
     pub(crate) fn agent(&self) -> Daemon {
+        self.agent_with(&[])
+    }
+
+    /// The agent with more arguments.
+    pub(crate) fn agent_with(&self, more: &[&str]) -> Daemon {
         let procmond = self.path("procmond.sock");
-        Daemon::start(
-            AGENT,
-            &self.path("agent.sock"),
-            &["--procmond".as_ref(), procmond.as_path()],
-        )
+        let mut args = vec!["--procmond".as_ref(), procmond.as_path()];
+        args.extend(more.iter().map(Path::new));
+        Daemon::start(AGENT, &self.path("agent.sock"), &args)
+    }
+
+    /// A process monitor that registers with the agent.
+    pub(crate) fn collector(&self) -> Daemon {
+        self.collector_at("procmond.sock")
+    }
+
+    /// One that serves at `name`.
+    pub(crate) fn collector_at(&self, name: &str) -> Daemon {
+        let agent = self.path("agent.sock");
+        let args = [
+            "--agent".as_ref(),
+            agent.as_path(),
+            "--watch-interval".as_ref(),
+            "20".as_ref(),
+        ];
+        Daemon::start(PROCMOND, &self.path(name), &args)
+    }
+
+    /// Runs the command-line program against the agent.
+    pub(crate) fn cli(&self, args: &[&str]) -> Run {
+        let endpoint = self.path("agent.sock");
+        let mut command = bare(CLI);
+        Run::of(command.args(args).arg("--endpoint").arg(endpoint))
     }
 
     pub(crate) fn monitor(&self) -> ProcessMonitorClient {
@@ -89,13 +147,19 @@ pub(crate) struct Daemon {
 }
 
 /// The command of a program, without the settings of whoever runs the tests.
-pub(crate) fn command(program: &str, endpoint: &Path, args: &[&Path]) -> Command {
+fn bare(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("DAEMONEYE_") {
             command.env_remove(name);
         }
     }
+    command
+}
+
+/// The command of a daemon.
+pub(crate) fn command(program: &str, endpoint: &Path, args: &[&Path]) -> Command {
+    let mut command = bare(program);
     command
         .arg("--endpoint")
         .arg(endpoint)
@@ -136,13 +200,22 @@ impl Daemon {
         self.child.wait().expect("gone");
     }
 
-    /// Sends SIGTERM and waits for the end.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid())
             .ok()
             .and_then(Pid::from_raw)
             .expect("a pid");
-        kill_process(pid, Signal::TERM).expect("signalled");
+        kill_process(pid, signal).expect("signalled");
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub(crate) fn terminate(self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("waited") {

@@ -23,7 +23,8 @@ use daemoneye_ipc::{
     wire::{Hello, Verdict},
 };
 use daemoneye_ipc_generated::{
-    agent::v1::AGENT_SERVICE, conformance::v1::CONFORMANCE_SERVICE,
+    agent::v1::AGENT_SERVICE, collector::v1::COLLECTOR_CONTROL_SERVICE,
+    conformance::v1::CONFORMANCE_SERVICE, eventbus::v1::EVENT_BUS_SERVICE,
     procmond::v1::PROCESS_MONITOR_SERVICE,
 };
 
@@ -37,9 +38,11 @@ use crate::{
 };
 
 /// The services whose schemas this program was built with.
-const KNOWN: [&ServiceDescriptor; 5] = [
+const KNOWN: [&ServiceDescriptor; 7] = [
     PROCESS_MONITOR_SERVICE,
     AGENT_SERVICE,
+    COLLECTOR_CONTROL_SERVICE,
+    EVENT_BUS_SERVICE,
     HEALTH_SERVICE,
     REFLECTION_SERVICE,
     CONFORMANCE_SERVICE,

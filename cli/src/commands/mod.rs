@@ -2,12 +2,15 @@
 //!
 //! **Invariant**: commands share no state; what one prints is all that it leaves behind.
 
+mod alerts;
 mod call;
+mod collectors;
 mod describe;
 mod health_check;
 mod ipc_test;
 mod list;
 mod ps;
+mod rules;
 mod schema;
 mod watch;
 
@@ -48,6 +51,9 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
             let config = connect::configuration(file, &args.target)?;
             alone(watch::run(config, args))
         }
+        Command::Rules(command) => alone(rules::run(file, command)),
+        Command::Alerts(args) => alone(alerts::run(file, args)),
+        Command::Collectors(command) => alone(collectors::run(file, command)),
         Command::Schema(Schema::Generate(_)) if file.is_some() => Err(Failure::Usage {
             message: "--config has no meaning for `schema generate`".to_owned(),
             hint: "generate.toml in the folder of the schemas says what goes where".to_owned(),

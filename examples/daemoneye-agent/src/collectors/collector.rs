@@ -174,10 +174,10 @@ impl Collector {
             Line::Open {
                 commands, waiting, ..
             } if liveness != CollectorLiveness::Lost => Ok((commands, waiting)),
-            Line::Awaited => Err(Status::unavailable(format!(
-                "collector {id:?} has not opened its heartbeat yet; try again"
-            ))),
-            Line::Open { .. } | Line::Closed => Err(Status::unavailable(format!(
+            Line::Awaited if liveness != CollectorLiveness::Lost => Err(Status::unavailable(
+                format!("collector {id:?} has not opened its heartbeat yet; try again"),
+            )),
+            Line::Open { .. } | Line::Awaited | Line::Closed => Err(Status::unavailable(format!(
                 "collector {id:?} is lost: {reason}"
             ))),
         }
