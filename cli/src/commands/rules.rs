@@ -5,7 +5,7 @@
 
 use std::{path::Path, time::Duration};
 
-use daemoneye_ipc::{CallError, IpcConfig, IpcError, prost::Message};
+use daemoneye_ipc::{CallError, IpcConfig, IpcError, Status};
 use daemoneye_ipc_generated::agent::v1::{
     AgentClient, GetStatusRequest, RuleProblem, RuleSet, UploadMode, UploadRulesRequest,
     UploadRulesResponse, upload_rules_request::Part,
@@ -75,10 +75,7 @@ async fn send(
 
 /// What a failed upload means; of a rule that was refused, where it is.
 fn refused(error: &CallError, rules: &RulesFile, config: &IpcConfig) -> Failure {
-    let details = error.status().map(|status| status.details().clone());
-    let problem = details
-        .filter(|details| !details.is_empty())
-        .and_then(|details| RuleProblem::decode(details).ok());
+    let problem = error.status().and_then(Status::detail::<RuleProblem>);
     let Some(problem) = problem else {
         return Failure::call(error, config.crc32_variant);
     };

@@ -132,7 +132,7 @@ fn refused(index: usize, name: &str, problem: String) -> Status {
         rule,
         problem,
     };
-    status.with_details(problem.encode_to_vec())
+    status.with_detail(&problem)
 }
 
 #[cfg(test)]
@@ -177,7 +177,7 @@ mod tests {
         .await
         .expect_err("wrong");
         assert_eq!(status.code(), Code::InvalidArgument);
-        let problem = RuleProblem::decode(status.details().clone()).expect("details");
+        let problem = status.detail::<RuleProblem>().expect("a detail");
         assert_eq!((problem.index, problem.rule.as_str()), (1, "bad"));
         for part in ["rule 1", "\"bad\"", &problem.problem] {
             assert!(status.message().contains(part), "{status}");

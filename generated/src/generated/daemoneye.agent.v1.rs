@@ -658,7 +658,7 @@ impl ::daemoneye_ipc::prost::Name for UploadRulesResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-/// What is wrong with an uploaded rule; the details of the status.
+/// What is wrong with an uploaded rule; a detail of the status.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct RuleProblem {
@@ -945,7 +945,7 @@ pub trait Agent: ::core::marker::Send + ::core::marker::Sync + 'static {
     > + ::core::marker::Send;
     /// Puts rules in force, all of them or none: first a RuleSet, then one Rule at a time, each judged as it
     /// comes. What was uploaded is in force from the response on, until the agent ends. A stream that fails,
-    /// or is dropped, changes nothing. A rule that is wrong is INVALID_ARGUMENT with a RuleProblem as details.
+    /// or is dropped, changes nothing. A rule that is wrong is INVALID_ARGUMENT with a RuleProblem as detail.
     fn upload_rules(
         &self,
         ctx: &::daemoneye_ipc::CallContext,
@@ -1136,7 +1136,7 @@ impl AgentClient {
     }
     /// Puts rules in force, all of them or none: first a RuleSet, then one Rule at a time, each judged as it
     /// comes. What was uploaded is in force from the response on, until the agent ends. A stream that fails,
-    /// or is dropped, changes nothing. A rule that is wrong is INVALID_ARGUMENT with a RuleProblem as details.
+    /// or is dropped, changes nothing. A rule that is wrong is INVALID_ARGUMENT with a RuleProblem as detail.
     pub fn upload_rules(
         &self,
     ) -> ::daemoneye_ipc::__private::ClientStreamingCall<
