@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc, task::Waker};
 use super::{Delivery, Event, Gap, History, Party, SubscriberReport, queue::Queue, topic::Filter};
 
 /// Events of the history that are looked at in one step, so that publishers do not wait long.
-const SCAN: usize = 256;
+pub(crate) const SCAN: usize = 256;
 
 /// Events that go by before a subscriber is told how far it has come; far fewer than are kept, so that one
 /// who resumes does not find a gap in what it never wanted.

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use super::{
     event::tests::{SOMEBODY, publication},
-    subscriber::SILENCE,
+    subscriber::{SCAN, SILENCE},
     topic::tests::reference,
     *,
 };
@@ -122,6 +122,22 @@ fn older_events_come_first_and_then_new_ones_each_once() {
     assert!(!bus.report().subscribers[0].replaying);
     publish(&bus, "a");
     assert_eq!(told(&mut resumed).0, ["9 a"]);
+}
+
+#[test]
+fn a_long_history_is_read_in_steps_without_a_hole() {
+    let bus = bus(Limits::default());
+    // One matches just behind what is looked at in one step.
+    let every = SCAN as u64 + 1;
+    for number in 1..=2 * every {
+        publish(&bus, if number % every == 0 { "a" } else { "b" });
+    }
+    for (after_number, wanted) in [(0, 2), (1, 2), (every, 1), (every + 1, 1), (2 * every, 0)] {
+        let mut subscription = subscribe(&bus, "a", after(after_number));
+        let steps = told(&mut subscription).0;
+        let events = steps.iter().filter(|step| step.ends_with(" a"));
+        assert_eq!(events.count(), wanted, "after {after_number}");
+    }
 }
 
 #[test]
@@ -407,6 +423,8 @@ impl Model {
             assert!(one.queued_bytes <= 2_500 && one.queued <= one.queue_events);
         }
         assert_eq!(report.delivered, self.delivered);
+        let replaying = report.subscribers.iter().filter(|one| one.replaying);
+        assert_eq!(self.bus.state.lock().replaying.len(), replaying.count());
     }
 
     fn publish(&mut self, topic: usize, bytes: usize) {
@@ -487,6 +505,7 @@ impl Model {
             }
             Poll::Ready(Some(Delivery::Gap(gap))) => {
                 assert!(gap.first_missing > one.at && gap.last_missing >= gap.first_missing);
+                assert!(gap.last_missing <= until, "nothing after the end is missed");
                 let range = gap.first_missing..=gap.last_missing;
                 assert_eq!(
                     wanted(one.at + 1..=gap.first_missing - 1),
