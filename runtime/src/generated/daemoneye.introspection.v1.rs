@@ -469,7 +469,7 @@ pub struct Stats {
     /// Calls that hold a slot.
     #[prost(uint32, tag = "6")]
     pub calls_in_flight: u32,
-    /// Handlers that exist, blocking work that outlived its handler included.
+    /// Handlers that exist, and pieces of blocking work that they started.
     #[prost(uint32, tag = "7")]
     pub handlers: u32,
     /// Calls whose handler was started.

@@ -156,7 +156,8 @@ impl ServerStats {
         self.sum(|conn| conn.session.lock().calls_in_flight())
     }
 
-    /// Handlers that exist now, blocking work that outlived its handler included.
+    /// Handlers that exist now, and pieces of blocking work that they started, whether or not the handler
+    /// still waits for them.
     #[must_use]
     pub fn handlers(&self) -> usize {
         self.core().map_or(0, |core| core.counters.handlers.now())

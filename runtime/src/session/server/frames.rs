@@ -246,7 +246,11 @@ impl<A> ServerSession<A> {
             return Err((Code::Unavailable, "the server is shutting down".to_owned()));
         }
         let Some((index, method)) = self.registry.find(ordinal) else {
-            let reason = format!("no method with ordinal {ordinal:#018x} is served here");
+            let names: Vec<&str> = self.registry.services().iter().map(|s| s.name).collect();
+            let reason = format!(
+                "no method with ordinal {ordinal:#018x} is served here; the services are: {}",
+                names.join(", ")
+            );
             return Err((Code::Unimplemented, reason));
         };
         let mut refused = self.refused.iter();
