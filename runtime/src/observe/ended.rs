@@ -5,7 +5,9 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    client::{ClientNext, OutgoingCall, Reply},
     driver::now,
+    error::CallError,
     server::{InterceptedCall, Next, Response},
     session::Interruption,
     status::{Code, Status},
@@ -39,8 +41,27 @@ pub(super) async fn serve(
     outcome
 }
 
+/// Makes a call of a channel and tells `report` how it ended; one that its caller drops is CANCELLED.
+#[cfg_attr(
+    not(any(feature = "metrics", feature = "tracing")),
+    expect(dead_code, reason = "these two watch channels")
+)]
+pub(super) async fn call(
+    call: &mut OutgoingCall,
+    next: ClientNext<'_>,
+    report: impl FnMut(Ended) + Send,
+) -> Result<Reply, CallError> {
+    let mut guard = Guard::new(call.begun(), || Code::Cancelled, report);
+    let outcome = next.run(call).await;
+    match &outcome {
+        Ok(reply) => guard.end(Code::Ok, reply.messages()),
+        Err(error) => guard.end(error.code(), 0),
+    }
+    outcome
+}
+
 /// Reports the end of a call, at the latest when it is dropped.
-pub(super) struct Guard<D: Fn() -> Code, R: FnMut(Ended)> {
+struct Guard<D: Fn() -> Code, R: FnMut(Ended)> {
     since: Instant,
     /// How a call ended that was dropped.
     dropped: D,
@@ -49,7 +70,7 @@ pub(super) struct Guard<D: Fn() -> Code, R: FnMut(Ended)> {
 }
 
 impl<D: Fn() -> Code, R: FnMut(Ended)> Guard<D, R> {
-    pub(super) const fn new(since: Instant, dropped: D, report: R) -> Self {
+    const fn new(since: Instant, dropped: D, report: R) -> Self {
         Self {
             since,
             dropped,
@@ -58,7 +79,7 @@ impl<D: Fn() -> Code, R: FnMut(Ended)> Guard<D, R> {
         }
     }
 
-    pub(super) fn end(&mut self, code: Code, messages: u64) {
+    fn end(&mut self, code: Code, messages: u64) {
         if !std::mem::replace(&mut self.reported, true) {
             let time = now().saturating_duration_since(self.since);
             (self.report)(Ended {

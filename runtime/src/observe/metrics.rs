@@ -4,12 +4,12 @@
 
 use ::metrics::{counter, gauge, histogram};
 
-use super::ended::{self, Ended, Guard};
+use super::ended::{self, Ended};
 use crate::{
     client::{ClientInterceptor, ClientNext, OutgoingCall, Reply},
     error::CallError,
     server::{InterceptedCall, Next, Response, ServerInterceptor},
-    status::{Code, Status},
+    status::Status,
 };
 
 /// An interceptor, for servers and for channels, that counts calls (feature `metrics`).
@@ -47,18 +47,12 @@ impl ClientInterceptor for Metrics {
     ) -> Result<Reply, CallError> {
         let method = call.method().path;
         gauge!("ipc_client_calls_in_flight", "method" => method).increment(1.0);
-        let report = |Ended { code, time, .. }| {
+        ended::call(call, next, |Ended { code, time, .. }| {
             gauge!("ipc_client_calls_in_flight", "method" => method).decrement(1.0);
             counter!("ipc_client_calls_total", "method" => method, "code" => code.name())
                 .increment(1);
             histogram!("ipc_client_call_seconds", "method" => method).record(time);
-        };
-        let mut guard = Guard::new(call.begun(), || Code::Cancelled, report);
-        let outcome = next.run(call).await;
-        match &outcome {
-            Ok(reply) => guard.end(Code::Ok, reply.messages()),
-            Err(error) => guard.end(error.code(), 0),
-        }
-        outcome
+        })
+        .await
     }
 }

@@ -4,12 +4,12 @@
 
 use tracing::{Instrument, Span, field::Empty};
 
-use super::ended::{self, Ended, Guard};
+use super::ended::{self, Ended};
 use crate::{
     client::{ClientInterceptor, ClientNext, OutgoingCall, Reply},
     error::CallError,
     server::{InterceptedCall, Next, Response, ServerInterceptor},
-    status::{Code, Status},
+    status::Status,
 };
 
 /// An interceptor, for servers and for channels, that puts a span around each call (feature `tracing`).
@@ -56,14 +56,10 @@ impl ClientInterceptor for Spans {
             code = Empty,
             messages = Empty,
         );
-        let report = |ended| record(&span, ended);
-        let mut guard = Guard::new(call.begun(), || Code::Cancelled, report);
-        let outcome = next.run(call).instrument(span.clone()).await;
-        match &outcome {
-            Ok(reply) => guard.end(Code::Ok, reply.messages()),
-            Err(error) => guard.end(error.code(), 0),
-        }
-        outcome
+        let report = span.clone();
+        ended::call(call, next, move |ended| record(&report, ended))
+            .instrument(span)
+            .await
     }
 }
 
