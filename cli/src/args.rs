@@ -242,6 +242,9 @@ pub(crate) enum DemoRole {
         /// Where it serves
         #[arg(long, value_name = "PATH")]
         endpoint: PathBuf,
+        /// Where it finds the agent
+        #[arg(long, value_name = "PATH")]
+        agent: PathBuf,
     },
     /// The agent
     Agent {

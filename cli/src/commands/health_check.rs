@@ -17,6 +17,7 @@ use daemoneye_ipc::{
             CheckRequest, CheckResponse, ComponentHealth, HEALTH_SERVICE, HealthClient,
             HealthStatus,
         },
+        introspection::v1::INTROSPECTION_SERVICE,
         ipc::v1::ServiceOffer,
         reflection::v1::REFLECTION_SERVICE,
     },
@@ -38,13 +39,14 @@ use crate::{
 };
 
 /// The services whose schemas this program was built with.
-const KNOWN: [&ServiceDescriptor; 7] = [
+const KNOWN: [&ServiceDescriptor; 8] = [
     PROCESS_MONITOR_SERVICE,
     AGENT_SERVICE,
     COLLECTOR_CONTROL_SERVICE,
     EVENT_BUS_SERVICE,
     HEALTH_SERVICE,
     REFLECTION_SERVICE,
+    INTROSPECTION_SERVICE,
     CONFORMANCE_SERVICE,
 ];
 

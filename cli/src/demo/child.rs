@@ -193,11 +193,12 @@ pub(crate) async fn play(role: DemoRole, file: Option<&Path>) -> Result<u8, Fail
     let config = file.map(Path::to_path_buf);
     let shutdown = shutdown_signal();
     let (name, ended) = match role {
-        DemoRole::Procmond { endpoint } => {
+        DemoRole::Procmond { endpoint, agent } => {
             let options = procmond::Options {
                 endpoint: Some(endpoint),
                 config,
                 watch_interval: WATCH_INTERVAL_MS,
+                agent: Some(agent),
                 ..procmond::Options::default()
             };
             ("procmond", procmond::run(options, shutdown).await)

@@ -1,10 +1,11 @@
 //! `demo`: the product at work in one command. Two daemons as child processes, this machine's real
-//! processes over IPC, events, a crash and a recovery, health, speed, and a clean end.
+//! processes over IPC, events, a rule and its alert, a crash and a recovery, health, speed, and a clean end.
 //!
 //! **Invariant**: nothing outlives the demo: sockets and logs live in a private directory that goes with
 //! it, and children are killed on every way out.
 
 pub(crate) mod child;
+mod operator;
 mod recovery;
 mod speed;
 mod tour;
@@ -85,6 +86,7 @@ impl<'a> Demo<'a> {
         let channel = tour::handshake(self).await?;
         tour::processes(self, &channel).await?;
         tour::events(self, &channel).await?;
+        operator::show(self, &procmond).await?;
         let procmond = recovery::crash(self, procmond, &agent).await?;
         tour::health(self).await?;
         speed::measure(self, &channel).await?;
@@ -102,7 +104,13 @@ impl<'a> Demo<'a> {
 
     async fn procmond(&mut self, step: &'static str) -> Result<Daemon, Failure> {
         let endpoint = self.config.endpoint_path.clone();
-        let args = ["--endpoint".as_ref(), endpoint.as_os_str()];
+        let agent = self.agent_endpoint();
+        let args = [
+            "--endpoint".as_ref(),
+            endpoint.as_os_str(),
+            "--agent".as_ref(),
+            agent.as_os_str(),
+        ];
         self.start(step, "procmond", &args, &endpoint).await
     }
 

@@ -14,7 +14,7 @@ use daemoneye_ipc_generated::{
 };
 use tokio::time::{Duration, sleep};
 
-use super::{Demo, STEP_LIMIT, child::Daemon};
+use super::{Demo, STEP_LIMIT, child::Daemon, operator};
 use crate::{explain::Explanation, failure::Failure, format, report::Check};
 
 /// How often the agent is asked how it is.
@@ -65,6 +65,7 @@ pub(crate) async fn crash(
             .fact("links_before", before.links_made)
             .fact("links_after", after.links_made),
     )?;
+    operator::registered(demo, "registered again", &procmond).await?;
     run_task(demo, &client, agent, "task").await?;
     Ok(procmond)
 }
