@@ -3,6 +3,7 @@
 //! **Invariant**: nothing is done here; parsing has no effects but messages about wrong usage.
 
 mod dynamic;
+mod events;
 mod operator;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
 pub(crate) use self::{
     dynamic::{Call, Describe, List, Schemas},
+    events::{Events, EventsPublish, EventsStats, EventsSubscribe},
     operator::{
         AgentTarget, Alerts, CollectorConfig, Collectors, CollectorsList, Rules, RulesList,
         RulesUpload,
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     /// Look at the collectors that the agent knows, and command them
     #[command(subcommand)]
     Collectors(Collectors),
+    /// Follow and publish events on the agent's bus
+    #[command(subcommand)]
+    Events(Events),
     /// Work on schemas and the code generated from them
     #[command(subcommand)]
     Schema(Schema),

@@ -6,6 +6,7 @@
 
 mod agent;
 mod bus;
+mod bus_cli;
 mod collectors;
 mod monitor;
 mod rules;

@@ -147,7 +147,7 @@ pub(crate) struct Daemon {
 }
 
 /// The command of a program, without the settings of whoever runs the tests.
-fn bare(program: &str) -> Command {
+pub(crate) fn bare(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("DAEMONEYE_") {

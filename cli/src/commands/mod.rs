@@ -6,6 +6,7 @@ mod alerts;
 mod call;
 mod collectors;
 mod describe;
+mod events;
 mod health_check;
 mod ipc_test;
 mod list;
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Rules(command) => alone(rules::run(file, command)),
         Command::Alerts(args) => alone(alerts::run(file, args)),
         Command::Collectors(command) => alone(collectors::run(file, command)),
+        Command::Events(args) => alone(events::run(file, args)),
         Command::Schema(Schema::Generate(_)) if file.is_some() => Err(Failure::Usage {
             message: "--config has no meaning for `schema generate`".to_owned(),
             hint: "generate.toml in the folder of the schemas says what goes where".to_owned(),

@@ -3,7 +3,10 @@
 //! **Invariant**: who publishes and who subscribes is what the kernel says of the caller, never what the
 //! caller says.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use daemoneye_ipc::{CallContext, Inbound, Peer, Status, Stream};
 use daemoneye_ipc_generated::eventbus::v1::{
@@ -12,11 +15,14 @@ use daemoneye_ipc_generated::eventbus::v1::{
     SubscribeRequest, SubscribeResponse, Subscribed, SubscriberStats, TopicStats,
     UnsubscribeRequest, UnsubscribeResponse, subscribe_response::Item,
 };
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use crate::{
     announce,
-    bus::{self, Bus, Delivery, Event, GapReason, Party, Refused, Start, SubscriberReport},
+    bus::{
+        self, Bus, Delivery, Event, GapReason, Party, Refused, Start, SubscriberReport,
+        Subscription,
+    },
 };
 
 /// The handler.
@@ -96,20 +102,12 @@ impl EventBus for EventBusService {
             queue_events: u32::try_from(subscription.queue_events()).unwrap_or(u32::MAX),
         };
         // It would never end by itself, and would hold the drain up.
-        let draining = Box::pin(ctx.draining().fuse());
-        let steps = stream::unfold(
-            (subscription, draining),
-            async |(mut steps, mut draining)| {
-                loop {
-                    tokio::select! {
-                        biased;
-                        () = &mut draining => steps.finish(),
-                        step = steps.next() => return Some((step?, (steps, draining))),
-                    }
-                }
-            },
-        );
-        Ok(steps.map(move |step| Ok(response(step, &subscribed))))
+        let reader = Reader {
+            subscription,
+            draining: Some(Box::pin(ctx.draining())),
+        };
+        let steps = stream::unfold(Some(reader), async |reader| reader?.next().await);
+        Ok(steps.map(move |step| step.map(|step| response(step, &subscribed))))
     }
 
     async fn unsubscribe(
@@ -145,6 +143,39 @@ impl EventBus for EventBusService {
             subscribers: report.subscribers.into_iter().map(subscriber).collect(),
             limits: Some(limits(self.bus.limits())),
         })
+    }
+}
+
+/// One who reads a subscription until it ends or the agent does.
+struct Reader<F> {
+    subscription: Subscription,
+    /// Ready when the agent shuts down; `None` from then on.
+    draining: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future<Output = ()>> Reader<F> {
+    /// The next step, with who reads on.
+    async fn next(mut self) -> Option<(Result<Delivery, Status>, Option<Self>)> {
+        let step = match &mut self.draining {
+            Some(draining) => tokio::select! {
+                biased;
+                () = draining => {
+                    self.draining = None;
+                    self.subscription.finish();
+                    self.subscription.next().await
+                }
+                step = self.subscription.next() => step,
+            },
+            None => self.subscription.next().await,
+        };
+        match step {
+            Some(step) => Some((Ok(step), Some(self))),
+            None if self.draining.is_some() => None,
+            None => {
+                let text = "the agent shuts down; subscribe again when it is back";
+                Some((Err(Status::unavailable(text)), None))
+            }
+        }
     }
 }
 

@@ -982,8 +982,8 @@ pub trait EventBus: ::core::marker::Send + ::core::marker::Sync + 'static {
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<PublishStreamResponse, ::daemoneye_ipc::Status>,
     > + ::core::marker::Send;
-    /// Streams the events that match, from now or from a sequence number on, until the caller cancels, the
-    /// subscription is ended or the bus shuts down; then what is queued still comes.
+    /// Streams the events that match, from now or from a sequence number on. When the subscription is ended,
+    /// what is queued still comes; when the bus shuts down also, and then UNAVAILABLE.
     fn subscribe(
         &self,
         ctx: &::daemoneye_ipc::CallContext,
@@ -1211,8 +1211,8 @@ impl EventBusClient {
     > {
         self.stub.client_streaming(1)
     }
-    /// Streams the events that match, from now or from a sequence number on, until the caller cancels, the
-    /// subscription is ended or the bus shuts down; then what is queued still comes.
+    /// Streams the events that match, from now or from a sequence number on. When the subscription is ended,
+    /// what is queued still comes; when the bus shuts down also, and then UNAVAILABLE.
     pub fn subscribe(
         &self,
         request: SubscribeRequest,
