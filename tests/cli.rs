@@ -433,6 +433,32 @@ fn different_frame_limits_are_pointed_out_and_the_smaller_one_fits() {
 }
 
 #[test]
+fn inspect_shows_this_very_call() {
+    let place = Place::new();
+    let _daemon = Daemon::procmond(&place.endpoint());
+    let run = cli("ipc inspect --json", Some(&place.endpoint()));
+    assert_eq!(run.code, 0, "{run}");
+    let inside = run.json();
+    let [connection] = inside["connections"].as_array().expect("a list").as_slice() else {
+        panic!("{run}")
+    };
+    assert_eq!(connection["calls_in_flight"], 1, "{run}");
+    let [call] = inside["calls"].as_array().expect("a list").as_slice() else {
+        panic!("{run}")
+    };
+    let method = "/daemoneye.introspection.v1.Introspection/ListCalls";
+    assert_eq!(
+        (&call["method"], &call["ended"]),
+        (&method.into(), &false.into()),
+        "{run}"
+    );
+    let shown = cli("ipc inspect", Some(&place.endpoint()));
+    for part in ["calls: 1 in flight", "CONNECTION", "TIME LEFT", method] {
+        assert!(shown.stdout.contains(part), "{shown}");
+    }
+}
+
+#[test]
 fn ps_shows_this_very_process() {
     let place = Place::new();
     let _daemon = Daemon::procmond(&place.endpoint());

@@ -117,6 +117,23 @@ pub(crate) enum Ipc {
     /// Test connectivity step by step, without disturbing a live service
     #[command(after_help = EXIT_CODES)]
     Test(IpcTest),
+    /// Show a server's connections, calls in flight and counters
+    #[command(after_help = EXIT_CODES)]
+    Inspect(IpcInspect),
+}
+
+/// Arguments of `ipc inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct IpcInspect {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print one JSON object instead
+    ///
+    /// Keys: command, endpoint, the counters by the names of daemoneye.introspection.v1.Stats
+    /// (calls_ended by code, faults by cause), and the lists connections and calls; times in microseconds
+    /// end with _us.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `ipc test`.

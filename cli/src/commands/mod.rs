@@ -8,6 +8,7 @@ mod collectors;
 mod describe;
 mod events;
 mod health_check;
+mod ipc_inspect;
 mod ipc_test;
 mod list;
 mod ps;
@@ -40,6 +41,10 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Ipc(Ipc::Test(args)) => {
             let config = connect::configuration(file, &args.target)?;
             alone(ipc_test::run(config, args))
+        }
+        Command::Ipc(Ipc::Inspect(args)) => {
+            let config = connect::configuration(file, &args.target)?;
+            alone(ipc_inspect::run(config, args))
         }
         Command::List(args) => alone(list::run(file, args)),
         Command::Describe(args) => alone(describe::run(file, args)),
