@@ -18,6 +18,7 @@ use daemoneye_ipc_generated::{
     agent::v1::AgentServer, collector::v1::CollectorControlServer, eventbus::v1::EventBusServer,
     procmond::v1::ProcessMonitorClient,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     alerts::Alerts,
@@ -31,6 +32,7 @@ use crate::{
     service::AgentService,
     state::State,
     tasks::Running,
+    upload::UPLOADS,
 };
 
 /// Where the agent serves unless told otherwise.
@@ -113,6 +115,7 @@ pub async fn run_with_rules(
         alerts: Arc::clone(&alerts),
         registry: Arc::clone(&registry),
         running: Running::default(),
+        uploads: Semaphore::new(UPLOADS),
     };
     let control = Control::new(Arc::clone(&registry));
     let builder = Server::builder(own)

@@ -14,13 +14,14 @@ use daemoneye_ipc_generated::{
     procmond::v1::ProcessMonitorClient,
 };
 use futures_util::StreamExt;
+use tokio::sync::Semaphore;
 
 use crate::{
     alerts::Alerts,
     collectors::Registry,
     state::State,
     tasks::{self, Running},
-    upload::Upload,
+    upload::{UPLOADS, Upload},
 };
 
 /// The handler.
@@ -31,6 +32,8 @@ pub(crate) struct AgentService {
     pub(crate) alerts: Arc<Alerts>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) running: Running,
+    /// Who may upload rules now.
+    pub(crate) uploads: Semaphore,
 }
 
 impl Agent for AgentService {
@@ -86,6 +89,11 @@ impl Agent for AgentService {
         _: &CallContext,
         requests: Inbound<UploadRulesRequest>,
     ) -> Result<UploadRulesResponse, Status> {
+        let Ok(_turn) = self.uploads.try_acquire() else {
+            return Err(Status::resource_exhausted(format!(
+                "{UPLOADS} uploads are under way; try again when one has ended"
+            )));
+        };
         let upload = Upload::receive(requests).await?;
         self.alerts.put_in_force(upload)
     }

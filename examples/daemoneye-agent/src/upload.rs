@@ -2,13 +2,14 @@
 //!
 //! **Invariant**: an upload holds no more than its bounds allow, and touches nothing outside of itself.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use daemoneye_ipc::{Inbound, Status, prost::Message};
 use daemoneye_ipc_generated::agent::v1::{
     Rule as Definition, RuleProblem, RuleSet, UploadMode, UploadRulesRequest,
     upload_rules_request::Part,
 };
+use tokio::time::timeout;
 
 use crate::{
     rules::{self, Rule},
@@ -17,6 +18,12 @@ use crate::{
 
 /// Bytes of all rules of an upload, as they are encoded.
 const BYTES: usize = 1 << 20;
+
+/// Uploads at once: each may hold some hundred bytes of memory for each byte of a glob.
+pub(crate) const UPLOADS: usize = 4;
+
+/// Longest wait for the next message of an upload.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// Bytes of a refused rule's name that are shown.
 const SHOWN: usize = 128;
@@ -35,16 +42,16 @@ impl Upload {
     ///
     /// # Errors
     /// INVALID_ARGUMENT for the first thing that is wrong, RESOURCE_EXHAUSTED if there is too much of it,
-    /// CANCELLED if it breaks off.
+    /// CANCELLED if it breaks off, DEADLINE_EXCEEDED if it stalls.
     pub(crate) async fn receive(mut requests: Inbound<UploadRulesRequest>) -> Result<Self, Status> {
-        let first = requests.message().await?.and_then(|first| first.part);
+        let first = next(&mut requests).await?.and_then(|first| first.part);
         let Some(Part::Set(set)) = first else {
             return Err(Status::invalid_argument(
                 "the first message of an upload is a RuleSet, which says what is uploaded",
             ));
         };
         let mut upload = Self::new(set)?;
-        while let Some(request) = requests.message().await? {
+        while let Some(request) = next(&mut requests).await? {
             match request.part {
                 Some(Part::Rule(rule)) => upload.add(rule)?,
                 Some(Part::Set(_)) => {
@@ -120,6 +127,18 @@ impl Upload {
     pub(crate) fn into_rules(self) -> Vec<Rule> {
         self.rules
     }
+}
+
+async fn next(
+    requests: &mut Inbound<UploadRulesRequest>,
+) -> Result<Option<UploadRulesRequest>, Status> {
+    let stalled = |_| {
+        Status::deadline_exceeded(format!(
+            "nothing more of the upload came within {} s",
+            PAUSE.as_secs()
+        ))
+    };
+    timeout(PAUSE, requests.message()).await.map_err(stalled)?
 }
 
 fn refused(index: usize, name: &str, problem: String) -> Status {

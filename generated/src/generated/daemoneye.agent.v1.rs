@@ -492,7 +492,8 @@ impl ::daemoneye_ipc::prost::Name for UploadRulesRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-/// What is uploaded: 1024 rules at most, of one MiB at most together.
+/// What is uploaded: 1024 rules at most, of one MiB at most together. Four uploads may be under way at once,
+/// and one that stalls for 30 s ends.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct RuleSet {
