@@ -6,8 +6,7 @@ use std::{fs, path::Path};
 
 use daemoneye_ipc::Code;
 use daemoneye_ipc_generated::agent::v1::{
-    GetStatusRequest, LinkState, ListAlertsRequest, RuleSet, UploadRulesRequest,
-    upload_rules_request::Part,
+    LinkState, ListAlertsRequest, RuleSet, UploadRulesRequest, upload_rules_request::Part,
 };
 
 use crate::{
@@ -155,43 +154,33 @@ async fn an_upload_that_is_killed_half_way_changes_nothing() {
     // Those who stall keep some of the places, and not all that they might ask for.
     let client = place.agent_client();
     let mut stalled = Vec::new();
-    let refused = in_time("a refusal", async {
-        loop {
-            let mut upload = client.upload_rules().await.expect("a stream");
-            let set = RuleSet {
-                name: "stalled".to_owned(),
-                ..Default::default()
-            };
-            let part = Some(Part::Set(set));
-            let sent = upload.send(UploadRulesRequest { part }).await;
-            // What follows on the same connection is answered after what came before.
-            let status = client.get_status(GetStatusRequest {}).await;
-            status.expect("the agent answers");
-            // The fifth is over before it is finished.
-            if stalled.len() == 4 || sent.is_err() {
-                return upload.finish().await.expect_err("too many");
-            }
-            stalled.push(upload);
-        }
-    })
-    .await;
-    assert_eq!(refused.code(), Code::ResourceExhausted);
-    assert_eq!(stalled.len(), 4);
+    for _ in 0..4 {
+        let mut upload = client.upload_rules().await.expect("a stream");
+        let set = RuleSet {
+            name: "stalled".to_owned(),
+            ..RuleSet::default()
+        };
+        let part = Some(Part::Set(set));
+        let sent = upload.send(UploadRulesRequest { part }).await;
+        sent.expect("sent");
+        stalled.push(upload);
+    }
+    // An upload without a RuleSet is refused for that, where there is room for it.
+    let refusal = async || client.upload_rules().await?.finish().await;
+    let error = refusal().await.expect_err("too many");
+    assert_eq!(error.code(), Code::ResourceExhausted);
     // Their going makes room, and changes nothing.
     drop(stalled);
-    let refused = in_time("room", async {
+    let error = in_time("room", async {
         loop {
-            let mut upload = client.upload_rules().await.expect("a stream");
-            // It may be over already, which its end tells.
-            let _ = upload.send(UploadRulesRequest::default()).await;
-            let error = upload.finish().await.expect_err("no RuleSet");
+            let error = refusal().await.expect_err("no RuleSet");
             if error.code() != Code::ResourceExhausted {
                 return error;
             }
         }
     })
     .await;
-    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(error.code(), Code::InvalidArgument);
     assert_eq!(rules(&place).await.len(), 8);
     assert!(!Path::new("other.yaml").exists(), "all is in its own place");
 }
