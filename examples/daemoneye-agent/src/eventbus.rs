@@ -311,3 +311,71 @@ impl From<Refused> for Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use daemoneye_ipc::{Code, IpcConfig, PeerPolicy, Server, testing::TestServer};
+    use daemoneye_ipc_generated::eventbus::v1::{EventBusClient, EventBusServer};
+
+    use super::*;
+    use crate::bus::Limits;
+
+    /// A user that is let in and is not this process's own.
+    const OTHER: u32 = 12_345;
+
+    #[tokio::test]
+    async fn who_the_caller_is_decides_and_is_told() {
+        let bus = Arc::new(Bus::new("this".to_owned(), Limits::default()));
+        let builder = Server::builder(IpcConfig::default())
+            .add_service(EventBusServer::new(EventBusService { bus }))
+            .peer_policy(PeerPolicy::same_user().or_uid(OTHER));
+        let server = TestServer::start(builder).expect("a server");
+        let own = EventBusClient::new(server.channel());
+        let other = Peer {
+            uid: OTHER,
+            pid: Some(4321),
+            ..Peer::current()
+        };
+        let other = EventBusClient::new(server.caller().peer(other).channel());
+        let request = SubscribeRequest {
+            filters: vec!["#".to_owned()],
+            ..SubscribeRequest::default()
+        };
+        let mut steps = own.subscribe(request).await.expect("a subscription");
+        let first = steps.message().await.expect("a step").expect("no end");
+        let Some(Item::Subscribed(subscribed)) = first.item else {
+            panic!("{first:?}")
+        };
+        let end = UnsubscribeRequest {
+            subscription_id: subscribed.subscription_id,
+        };
+        let error = other.unsubscribe(end).await.expect_err("refused");
+        assert_eq!(error.code(), Code::PermissionDenied);
+
+        let publication = Publication {
+            topic: "a".to_owned(),
+            ..Publication::default()
+        };
+        let request = PublishRequest {
+            publication: Some(publication),
+        };
+        other.publish(request).await.expect("published");
+        let event = steps.message().await.expect("a step").expect("no end");
+        let Some(Item::Event(event)) = event.item else {
+            panic!("{event:?}")
+        };
+        let publisher = event.publisher.expect("a publisher");
+        assert_eq!(
+            (publisher.user_id, publisher.process_id),
+            (OTHER, Some(4321))
+        );
+        let error = own.publish(PublishRequest::default()).await;
+        assert_eq!(
+            error.expect_err("nothing said").code(),
+            Code::InvalidArgument
+        );
+
+        assert!(own.unsubscribe(end).await.expect("an answer").ended);
+        assert!(steps.message().await.expect("an end in order").is_none());
+    }
+}
