@@ -369,7 +369,7 @@ mod tests {
             .with_detail(&second);
         assert_eq!(status.detail(), Some(first));
         assert_eq!(status.detail(), Some(second));
-        assert_eq!(status.detail::<prost_types::Any>(), None);
+        assert_eq!(status.detail::<Any>(), None);
         let list = DetailList::decode(status.details().clone()).unwrap();
         assert_eq!((list.code, &*list.message), (10, "x"));
         let odd = Status::aborted("x").with_details(&b"\xFF"[..]);

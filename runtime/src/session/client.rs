@@ -154,6 +154,13 @@ impl ClientSession {
         self.open
     }
 
+    /// Bytes that wait to be written, or to be taken by the application.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        let inbound: usize = self.calls.values().map(Call::queued_bytes).sum();
+        self.outbox.queued() + inbound
+    }
+
     /// Frames of a kind that this version does not know.
     #[must_use]
     pub const fn unknown_kinds(&self) -> u64 {
@@ -432,8 +439,12 @@ impl ClientSession {
 
     /// The socket took something of what [`Self::poll_transmit`] handed out.
     pub fn handle_written(&mut self, written: Written) {
+        let was_full = self.outbox.committed() > self.config.max_queued_bytes;
         self.outbox.written(written);
         self.vitals.wrote();
+        if was_full && self.outbox.committed() <= self.config.max_queued_bytes {
+            self.wake_waiting();
+        }
     }
 
     /// When [`Self::handle_timeout`] is to be called at the latest: at least every [`PING_AFTER`], so
@@ -506,7 +517,12 @@ impl ClientSession {
 
     fn has_room(&self, head: &Head<'_>, payload: Option<usize>) -> bool {
         match &self.server {
-            Some(server) => self.open < server.max_calls as usize,
+            // Calls that were given up leave their CALL behind: to a server that does not read, their
+            // number says nothing of the memory that they take.
+            Some(server) => {
+                self.open < server.max_calls as usize
+                    && self.outbox.committed() <= self.config.max_queued_bytes
+            }
             None => {
                 let frame = crate::wire::HEADER_LEN + head.encoded_len(payload);
                 self.pipelined + frame <= MAX_PIPELINED_BYTES

@@ -10,6 +10,9 @@ use bytes::Bytes;
 
 use crate::wire::MESSAGE_OVERHEAD;
 
+/// Up to this size, messages that wait are copied out of the read buffer.
+const MAX_COPIED_BYTES: usize = 4 << 10;
+
 /// What a stream message of `len` payload bytes costs.
 pub(crate) fn cost(len: usize) -> i64 {
     i64::try_from(len.saturating_add(MESSAGE_OVERHEAD)).unwrap_or(i64::MAX)
@@ -48,7 +51,7 @@ impl Receiver {
     /// A message that cost nothing, because it came inside the CALL.
     pub(crate) fn push_free(&mut self, payload: Bytes) {
         self.consumed = self.consumed.saturating_sub(cost(payload.len()));
-        self.queue.push_back(payload);
+        self.queue.push_back(compact(payload));
     }
 
     pub(crate) fn push(&mut self, payload: Bytes) -> Result<(), Overdrawn> {
@@ -56,7 +59,7 @@ impl Receiver {
             return Err(Overdrawn);
         }
         self.available = self.available.saturating_sub(cost(payload.len()));
-        self.queue.push_back(payload);
+        self.queue.push_back(compact(payload));
         Ok(())
     }
 
@@ -100,6 +103,16 @@ impl Receiver {
     }
 }
 
+/// A message that may wait for long: a small one is copied out of the read buffer, so that it does not
+/// keep a buffer of many times its size.
+fn compact(payload: Bytes) -> Bytes {
+    if payload.len() <= MAX_COPIED_BYTES {
+        Bytes::copy_from_slice(&payload)
+    } else {
+        payload
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -111,6 +124,14 @@ mod tests {
         let mut receiver = Receiver::new(100);
         assert_eq!(receiver.push(Bytes::from(vec![0; 5000])), Ok(()));
         assert_eq!(receiver.push(Bytes::new()), Err(Overdrawn));
+    }
+
+    #[test]
+    fn a_small_message_that_waits_does_not_keep_the_read_buffer() {
+        let mut receiver = Receiver::new(1_000);
+        let buffer = Bytes::from(vec![0; 1 << 20]);
+        receiver.push(buffer.slice(..100)).unwrap();
+        assert!(buffer.is_unique());
     }
 
     #[test]

@@ -169,6 +169,11 @@ impl Outbox {
         self.in_transit + self.urgent.len() + self.lane_bytes
     }
 
+    /// Those among them that are sure to be written, whatever becomes of their calls.
+    pub(crate) fn committed(&self) -> usize {
+        self.in_transit + self.urgent.len()
+    }
+
     /// Bytes ever written.
     pub(crate) const fn bytes_written(&self) -> u64 {
         self.written
@@ -322,6 +327,11 @@ impl Outbox {
     pub(crate) fn drop_lane(&mut self, call: CallId) -> Option<Waker> {
         let lane = self.lanes.remove(&call)?;
         self.lane_bytes -= lane.frames.len();
+        if lane.in_turn {
+            // While the socket is full nobody else takes it out: a peer that opens and cancels would
+            // have this grow for ever.
+            self.turns.retain(|in_turn| *in_turn != call);
+        }
         lane.waker
     }
 
@@ -503,6 +513,18 @@ mod tests {
         assert_eq!(outbox.poll_lane(1, &cx), Poll::Ready(false));
         assert_eq!(calls_in_order(&mut outbox, 1000), [1]);
         assert!(outbox.lanes.is_empty());
+    }
+
+    #[test]
+    fn a_dropped_stream_leaves_nothing_behind_although_the_socket_is_full() {
+        let mut outbox = outbox();
+        for call in 1..100 {
+            outbox.open_lane(call, u32::MAX);
+            let sent = outbox.push_lane(call, &message(call), Some(&payload(100)));
+            sent.unwrap();
+            outbox.drop_lane(call);
+        }
+        assert!(outbox.is_empty() && !outbox.has_queued() && outbox.turns.is_empty());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use std::{task::Waker, time::Instant};
 
+use bytes::Bytes;
+
 use super::{ClientSession, OpenCall};
 use crate::{
     descriptor::MethodKind,
@@ -19,6 +21,17 @@ pub(super) struct Call {
     pub(super) receiver: Option<Receiver>,
     pub(super) outcome: Option<Outcome>,
     pub(super) waker: Option<Waker>,
+}
+
+impl Call {
+    /// Payload bytes that the application has not taken.
+    pub(super) fn queued_bytes(&self) -> usize {
+        let reply = match &self.outcome {
+            Some(Outcome::Success { payload, .. }) => payload.as_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        reply + self.receiver.as_ref().map_or(0, Receiver::queued_bytes)
+    }
 }
 
 impl ClientSession {

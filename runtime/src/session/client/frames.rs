@@ -123,6 +123,11 @@ impl ClientSession {
             )));
         }
         self.outbox.push_echo(Kind::Pong, &Encoded(payload));
+        self.check_control()
+    }
+
+    /// A server that provokes answers and does not read them is cut off.
+    fn check_control(&self) -> Result<(), Fault> {
         if self.outbox.control_queued() > self.config.max_queued_bytes {
             return Err(Fault::Limit("control frames are not being read".into()));
         }
@@ -160,7 +165,7 @@ impl ClientSession {
             Kind::End => self.handle_end(call, envelope),
             _ => self.wakers.extend(self.outbox.grant(call, envelope.credit)),
         }
-        Ok(())
+        self.check_control()
     }
 
     fn handle_message(&mut self, call: CallId, payload: Option<Bytes>) {

@@ -29,9 +29,6 @@ pub enum Incoming {
     Start(StartCall),
 }
 
-/// Up to this size, queued request messages are copied out of the read buffer.
-const MAX_COPIED_BYTES: usize = 4 << 10;
-
 /// Why a call is refused.
 type Refusal = (Code, String);
 
@@ -264,7 +261,7 @@ impl<A> ServerSession<A> {
     fn request_stream(&self, first: Option<Bytes>, last: bool) -> Receiver {
         let mut receiver = Receiver::new(self.config.stream_credit);
         if let Some(first) = first {
-            receiver.push_free(compact(first));
+            receiver.push_free(first);
         }
         if last {
             receiver.finish();
@@ -319,7 +316,7 @@ impl<A> ServerSession<A> {
             return self.end_by_peer(call, &status);
         };
         if let Some(payload) = payload
-            && receiver.push(compact(payload)) == Err(Overdrawn)
+            && receiver.push(payload) == Err(Overdrawn)
         {
             let status = Status::resource_exhausted("the client sent past its stream credit");
             return self.end_by_peer(call, &status);
@@ -337,15 +334,5 @@ impl<A> ServerSession<A> {
         if self.stop(call, Interruption::Refused) {
             self.push_end(call, status, false);
         }
-    }
-}
-
-/// A message that may wait for long: a small one is copied out of the read buffer, so that it does not
-/// keep a buffer of many times its size.
-fn compact(payload: Bytes) -> Bytes {
-    if payload.len() <= MAX_COPIED_BYTES {
-        Bytes::copy_from_slice(&payload)
-    } else {
-        payload
     }
 }
