@@ -1,0 +1,56 @@
+//! What the test knows of the credit of each stream, counted from the frames and from what it did itself.
+//!
+//! **Invariant**: asks no session for credit.
+
+use std::collections::HashMap;
+
+use daemoneye_ipc::session::CallId;
+
+use super::STREAM_CREDIT;
+
+/// What a message of `len` bytes costs (docs/wire.md, section 4).
+pub(crate) fn cost(len: usize) -> i64 {
+    i64::try_from(len + 32).expect("a small message")
+}
+
+/// One direction of one stream.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Stream {
+    /// Granted, as far as the sender has heard.
+    pub(crate) granted: i64,
+    pub(crate) sent: i64,
+    pub(crate) received: i64,
+    /// Taken by the application, and reported to its session.
+    pub(crate) consumed: i64,
+}
+
+impl Stream {
+    pub(crate) fn begun() -> Self {
+        Self {
+            granted: i64::try_from(STREAM_CREDIT).expect("a small window"),
+            ..Self::default()
+        }
+    }
+
+    /// What the sender may still send.
+    pub(crate) const fn credit(&self) -> i64 {
+        self.granted - self.sent
+    }
+
+    /// All that was sent has come and was taken: what was not granted back yet is less than half a
+    /// window, and nothing was granted that was not consumed.
+    pub(crate) fn assert_whole(&self, call: CallId) {
+        assert_eq!(self.sent, self.received, "call {call}: {self:?}");
+        assert_eq!(self.received, self.consumed, "call {call}: {self:?}");
+        let window = Self::begun().granted;
+        let kept = window - self.credit();
+        assert!((0..window / 2).contains(&kept), "call {call}: {self:?}");
+    }
+}
+
+/// All streams of a connection, by call.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) up: HashMap<CallId, Stream>,
+    pub(crate) down: HashMap<CallId, Stream>,
+}

@@ -1,0 +1,131 @@
+//! Single rules of the sessions.
+//!
+//! **Invariant**: each test shows one rule, through frames.
+
+use std::task::Poll;
+
+use bytes::Bytes;
+use daemoneye_ipc::{
+    Metadata, SchemaPolicy,
+    descriptor::{MethodKind, ServiceDescriptor},
+    session::{ClientSession, Fault, OpenCall, OpenError, Outcome, SessionConfig},
+    wire::Encoded,
+};
+
+use super::{
+    MAX_CALLS, MAX_QUEUED_BYTES, SERVICE, config, method,
+    world::{World, cx},
+};
+
+#[test]
+fn calls_wait_for_a_place_and_go_in_order() {
+    let mut world = World::new();
+    world.deliver_up(usize::MAX);
+    world.deliver_down(usize::MAX);
+    for _ in 0..2 * MAX_CALLS {
+        world.open(0, None);
+    }
+    assert_eq!(world.calls.len(), MAX_CALLS, "the others wait");
+    world.deliver_up(usize::MAX);
+    world.last_word(1, false);
+    world.deliver_down(usize::MAX);
+    world.open(0, None);
+    assert_eq!(world.calls.len(), MAX_CALLS + 1);
+}
+
+#[test]
+fn a_different_schema_is_refused_before_a_handler_sees_the_call() {
+    static OTHER: ServiceDescriptor = ServiceDescriptor {
+        fingerprint: 43,
+        ..SERVICE_TEMPLATE
+    };
+    const SERVICE_TEMPLATE: ServiceDescriptor = ServiceDescriptor {
+        name: "test.Service",
+        revision: 2,
+        fingerprint: 0,
+        compatible: &[],
+        methods: &[method(1, MethodKind::Unary)],
+        file_descriptor_set: &[],
+    };
+    let mut world = World::new();
+    world.client = ClientSession::new(config(), SchemaPolicy::Require, &[&OTHER], world.now);
+    let (metadata, cx, mut ticket) = (Metadata::new(), cx(), None);
+    let call = OpenCall {
+        service: &OTHER,
+        method: &OTHER.methods[0],
+        deadline: None,
+        metadata: &metadata,
+    };
+    let payload = Encoded(Bytes::new());
+    // Pipelined behind HELLO: the server refuses it.
+    let opened = world
+        .client
+        .poll_open(world.now, &cx, &mut ticket, &call, Some(&payload));
+    let Poll::Ready(Ok(id)) = opened else {
+        panic!("{opened:?}")
+    };
+    world.deliver_up(usize::MAX);
+    world.deliver_down(usize::MAX);
+    let Poll::Ready(Outcome::Failure {
+        status,
+        unrun: true,
+    }) = world.client.poll_outcome(id, &cx)
+    else {
+        panic!("not refused");
+    };
+    assert!(
+        status.message().contains("test.Service") && status.message().contains("revision 2"),
+        "{status}"
+    );
+    assert!(world.handlers.is_empty());
+    // With the server's HELLO in, the client itself refuses.
+    let opened = world
+        .client
+        .poll_open(world.now, &cx, &mut ticket, &call, Some(&payload));
+    assert!(matches!(
+        opened,
+        Poll::Ready(Err(OpenError::SchemaMismatch(_)))
+    ));
+}
+
+#[test]
+fn a_client_that_takes_no_hello_is_refused() {
+    let mut world = World::new();
+    let small = SessionConfig {
+        max_frame_bytes: 20,
+        ..config()
+    };
+    world.client = ClientSession::new(small, SchemaPolicy::Require, &[&SERVICE], world.now);
+    world.client.poll_transmit(world.up.transmit());
+    let written = world.up.carry(usize::MAX).expect("a HELLO").1;
+    world.client.handle_written(written);
+    let hello = world.up.frames().remove(0);
+    let fault = world
+        .server
+        .handle_frame(world.now, hello)
+        .expect_err("refused");
+    assert!(matches!(fault, Fault::Limit(_)), "{fault}");
+    assert!(fault.to_string().contains("HELLO"), "{fault}");
+}
+
+#[test]
+fn calls_that_are_given_up_take_no_memory_without_bound() {
+    let mut world = World::new();
+    world.deliver_up(usize::MAX);
+    world.deliver_down(usize::MAX);
+    // The server reads no more, and the application tries again and again.
+    for call in 1..1_000 {
+        world.open(0, None);
+        world.cancel(call);
+        world.check();
+    }
+    assert!(world.client.queued_bytes() > MAX_QUEUED_BYTES);
+    let opened = world.calls.len();
+    for _ in 0..200 {
+        world.deliver_up(100);
+        world.drop_aborted();
+        world.deliver_down(usize::MAX);
+    }
+    world.open(0, None);
+    assert_eq!(world.calls.len(), opened + 1, "there is room again");
+}
