@@ -154,13 +154,6 @@ impl ClientSession {
         self.open
     }
 
-    /// Bytes that wait to be written, or to be taken by the application.
-    #[must_use]
-    pub fn queued_bytes(&self) -> usize {
-        let inbound: usize = self.calls.values().map(Call::queued_bytes).sum();
-        self.outbox.queued() + inbound
-    }
-
     /// Frames of a kind that this version does not know.
     #[must_use]
     pub const fn unknown_kinds(&self) -> u64 {

@@ -35,6 +35,13 @@ impl Call {
 }
 
 impl ClientSession {
+    /// Bytes that wait to be written, or to be taken by the application.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        let inbound: usize = self.calls.values().map(Call::queued_bytes).sum();
+        self.outbox.queued() + inbound
+    }
+
     pub(super) fn insert_call(&mut self, now: Instant, call: &OpenCall<'_>, mark: Mark) {
         let kind = call.method.kind;
         if kind.client_streams() {
