@@ -71,8 +71,18 @@ impl ConformanceServer {
 
     /// `kill -9`, then another server at the same endpoint.
     pub(crate) fn crash_and_restart(&mut self) {
+        self.crash();
+        self.restart();
+    }
+
+    /// `kill -9`.
+    pub(crate) fn crash(&mut self) {
         self.signal("KILL");
         self.ended();
+    }
+
+    /// Another server at the endpoint of one that has ended.
+    pub(crate) fn restart(&mut self) {
         self.child = spawn(&self.endpoint(), &self.arguments);
     }
 }

@@ -11,5 +11,6 @@ mod calls;
 mod drain;
 mod framing;
 mod handshake;
+mod killed;
 mod peer;
 mod streams;
