@@ -8,6 +8,7 @@
 mod context;
 mod faults;
 mod interceptors;
+mod leftovers;
 mod observe;
 mod streams;
 
