@@ -14,14 +14,16 @@ pub(crate) fn cost(len: usize) -> i64 {
 }
 
 /// One direction of one stream.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Stream {
     /// Granted, as far as the sender has heard.
     pub(crate) granted: i64,
     pub(crate) sent: i64,
     pub(crate) received: i64,
     /// Taken by the application, and reported to its session.
-    pub(crate) consumed: i64,
+    consumed: i64,
+    /// What was consumed at each report.
+    reports: Vec<i64>,
 }
 
 impl Stream {
@@ -30,6 +32,19 @@ impl Stream {
             granted: i64::try_from(STREAM_CREDIT).expect("a small window"),
             ..Self::default()
         }
+    }
+
+    /// The receiver's application reports `cost` as consumed.
+    pub(crate) fn consume(&mut self, cost: i64) {
+        self.consumed += cost;
+        self.reports.push(self.consumed);
+    }
+
+    /// The sender hears of a grant: it gives back, to the byte, all that was consumed at some report.
+    pub(crate) fn grant(&mut self, credit: u32) {
+        self.granted += i64::from(credit);
+        let back = self.granted - Self::begun().granted;
+        assert!(self.reports.contains(&back), "{self:?}");
     }
 
     /// What the sender may still send.

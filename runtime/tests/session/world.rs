@@ -128,7 +128,7 @@ impl World {
         let _ = self.client.poll_messages(id, consumed, &mut batch, &cx());
         known.consumed = batch.iter().map(|message| cost(message.len())).sum();
         if let Some(stream) = self.ledger.down.get_mut(&id) {
-            stream.consumed += consumed;
+            stream.consume(consumed);
         }
         if let Poll::Ready(outcome) = self.client.poll_outcome(id, &cx()) {
             known.outcomes += 1;
@@ -217,7 +217,7 @@ impl World {
             }
             (Kind::Credit, _) => {
                 let stream = credits.get_mut(&call).expect("a stream");
-                stream.granted += i64::from(envelope.credit);
+                stream.grant(envelope.credit);
                 assert!(stream.credit() <= Stream::begun().granted, "{stream:?}");
             }
             (Kind::Hello, _) if !upwards => {
@@ -351,7 +351,7 @@ impl World {
         let consumed = batch.iter().map(|message| cost(message.len())).sum();
         self.server.consume(id, consumed);
         if let Some(stream) = self.ledger.up.get_mut(&id) {
-            stream.consumed += consumed;
+            stream.consume(consumed);
         }
     }
 
