@@ -5,6 +5,14 @@
 use std::fmt;
 
 /// A service of a schema, as the generator embeds it in clients and servers.
+///
+/// ```
+/// use daemoneye_ipc::schema::health::v1::HEALTH_SERVICE;
+/// assert_eq!(HEALTH_SERVICE.name, "daemoneye.health.v1.Health");
+/// for method in HEALTH_SERVICE.methods {
+///     println!("{} is {}: {} -> {}", method.name, method.kind, method.input, method.output);
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServiceDescriptor {
     /// Full name, for example `daemoneye.procmond.v1.ProcessMonitor`.
@@ -24,6 +32,12 @@ pub struct ServiceDescriptor {
 }
 
 /// One method of a service.
+///
+/// ```
+/// use daemoneye_ipc::{descriptor::MethodKind, schema::health::v1::HEALTH_SERVICE};
+/// let watch = &HEALTH_SERVICE.methods[1];
+/// assert_eq!((watch.path, watch.kind), ("/daemoneye.health.v1.Health/Watch", MethodKind::ServerStreaming));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MethodDescriptor {
     /// Name in the schema, for example `GetProcess`.
@@ -44,6 +58,12 @@ pub struct MethodDescriptor {
 }
 
 /// The four call kinds.
+///
+/// ```
+/// use daemoneye_ipc::descriptor::MethodKind;
+/// assert!(MethodKind::BidiStreaming.client_streams() && MethodKind::BidiStreaming.server_streams());
+/// assert_eq!(MethodKind::ServerStreaming.to_string(), "server-streaming");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MethodKind {
     /// One request, one response.
@@ -82,6 +102,11 @@ impl fmt::Display for MethodKind {
 }
 
 /// The schema's `idempotency_level` of a method (descriptor.proto, `MethodOptions`).
+///
+/// ```
+/// use daemoneye_ipc::descriptor::Idempotency;
+/// assert!(Idempotency::NoSideEffects.allows_retry() && !Idempotency::Unknown.allows_retry());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Idempotency {
     /// Nothing is promised: a call whose fate is unknown is never sent again.

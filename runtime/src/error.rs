@@ -8,6 +8,18 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use crate::status::{Code, Status};
 
 /// A failure of the IPC layer, or the status that a call ended with.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use daemoneye_ipc::{Channel, IpcConfig, IpcError};
+///
+/// match Channel::connect(IpcConfig::new("/nowhere/app.sock")).await {
+///     Err(IpcError::ServerNotFound { endpoint }) => assert_eq!(endpoint, "/nowhere/app.sock"),
+///     Err(other) => panic!("{other}"), // every text says what to do next
+///     Ok(channel) => println!("connected to {}", channel.endpoint()),
+/// }
+/// # });
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IpcError {
@@ -280,6 +292,25 @@ impl From<Status> for IpcError {
 /// A call that failed: what happened, where, and whether the server may have run it.
 ///
 /// The `source` chain starts with the [`IpcError`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use std::time::Duration;
+/// use daemoneye_ipc::Code;
+/// use daemoneye_ipc::schema::health::v1::{CheckRequest, HealthClient};
+///
+/// let client = HealthClient::new(server.channel());
+/// let request = CheckRequest { component: "disk".into() };
+/// let error = client.check(request).timeout(Duration::from_secs(1)).await.unwrap_err();
+/// assert_eq!((error.code(), error.method()), (Code::NotFound, "/daemoneye.health.v1.Health/Check"));
+/// assert!(error.was_maybe_run() && !error.is_retryable());
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{method} at {endpoint}: {kind}")]
 pub struct CallError {

@@ -23,6 +23,13 @@ use crate::{
 };
 
 /// How a component is, worst last.
+///
+/// ```
+/// use daemoneye_ipc::health::ComponentStatus;
+/// // The worst component decides how a daemon is.
+/// let worst = [ComponentStatus::Healthy, ComponentStatus::Degraded].into_iter().max();
+/// assert_eq!(worst, Some(ComponentStatus::Degraded));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ComponentStatus {
     /// Works.

@@ -16,6 +16,12 @@ use crate::{
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, $constructor:ident;)*) => {
         /// The 17 canonical status codes with their numbers (google.rpc.Code).
+        ///
+        /// ```
+        /// use daemoneye_ipc::Code;
+        /// assert_eq!((Code::NotFound as u32, Code::NotFound.name()), (5, "NOT_FOUND"));
+        /// assert_eq!(Code::from_number(14), Code::Unavailable);
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]
         pub enum Code {

@@ -102,6 +102,22 @@ pub(crate) enum Patience {
 }
 
 /// Where a channel stands.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use daemoneye_ipc::ChannelState;
+///
+/// let channel = server.channel();
+/// assert_eq!(channel.state(), ChannelState::Idle);
+/// channel.ping().await?;
+/// assert_eq!(channel.state(), ChannelState::Ready);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChannelState {
@@ -122,6 +138,22 @@ pub enum ChannelState {
 }
 
 /// Counts since the channel was made.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, PingRequest};
+///
+/// let channel = server.channel();
+/// HealthClient::new(channel.clone()).ping(PingRequest::default()).await?;
+/// let stats = channel.stats();
+/// assert_eq!((stats.connects, stats.calls, stats.retries), (1, 1, 0));
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ChannelStats {

@@ -86,6 +86,23 @@ impl<I: ClientInterceptor> DynInterceptor for I {
 }
 
 /// A call that is about to be made, as interceptors see it.
+///
+/// ```
+/// use daemoneye_ipc::{CallError, Status};
+/// use daemoneye_ipc::client::{ClientInterceptor, ClientNext, OutgoingCall, Reply};
+///
+/// /// Calls nothing that changes something.
+/// struct DryRun;
+///
+/// impl ClientInterceptor for DryRun {
+///     async fn intercept(&self, call: &mut OutgoingCall, next: ClientNext<'_>) -> Result<Reply, CallError> {
+///         if call.method().idempotency.allows_retry() {
+///             return next.run(call).await;
+///         }
+///         Err(call.reject(Status::aborted(format!("{} was not called", call.method().path))))
+///     }
+/// }
+/// ```
 pub struct OutgoingCall {
     spec: Spec,
     request: Option<Bytes>,
@@ -198,6 +215,24 @@ impl fmt::Debug for OutgoingCall {
 }
 
 /// How a call succeeded.
+///
+/// ```
+/// use daemoneye_ipc::{CallError, Status};
+/// use daemoneye_ipc::client::{ClientInterceptor, ClientNext, OutgoingCall, Reply};
+///
+/// /// Prints what comes back.
+/// struct Sizes;
+///
+/// impl ClientInterceptor for Sizes {
+///     async fn intercept(&self, call: &mut OutgoingCall, next: ClientNext<'_>) -> Result<Reply, CallError> {
+///         let reply = next.run(call).await?;
+///         let bytes = reply.payload().map_or(0, |payload| payload.len());
+///         println!("{} messages, {bytes} bytes in {:?}", reply.messages(), call.elapsed());
+///         Ok(reply)
+///     }
+/// }
+/// # fn unused(_: Status) {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub(super) payload: Option<Bytes>,
@@ -234,6 +269,24 @@ impl Reply {
 }
 
 /// What an interceptor stands around: the interceptors that follow, and at last the call itself.
+///
+/// ```
+/// use daemoneye_ipc::{CallError, Status};
+/// use daemoneye_ipc::client::{ClientInterceptor, ClientNext, OutgoingCall, Reply};
+///
+/// /// Gives a slow server a second chance.
+/// struct Again;
+///
+/// impl ClientInterceptor for Again {
+///     async fn intercept(&self, call: &mut OutgoingCall, next: ClientNext<'_>) -> Result<Reply, CallError> {
+///         match next.run(call).await {
+///             Err(error) if error.is_retryable() => next.run(call).await,
+///             outcome => outcome,
+///         }
+///     }
+/// }
+/// # fn unused(_: Status) {}
+/// ```
 #[derive(Clone, Copy)]
 pub struct ClientNext<'a> {
     rest: &'a [Arc<dyn DynInterceptor>],

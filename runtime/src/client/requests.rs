@@ -55,11 +55,33 @@ macro_rules! request_stream_call {
 
 request_stream_call! {
     /// A client-streaming call: resolves to the [`ClientStream`] to send requests on.
+    ///
+    /// ```
+    /// # use daemoneye_ipc::{CallError, client::{ClientStream, ClientStreamingCall}};
+    /// # async fn begin<Req, Rep>(call: ClientStreamingCall<Req, Rep>) -> Result<ClientStream<Req, Rep>, CallError>
+    /// # where
+    /// #     Req: daemoneye_ipc::prost::Message,
+    /// #     Rep: daemoneye_ipc::prost::Message + Default,
+    /// # {
+    /// call.timeout(std::time::Duration::from_secs(60)).metadata("file", "rules.yaml").await
+    /// # }
+    /// ```
     ClientStreamingCall
 }
 
 request_stream_call! {
     /// A bidirectional call: resolves to the [`BidiStream`].
+    ///
+    /// ```
+    /// # use daemoneye_ipc::{CallError, client::{BidiStream, BidiStreamingCall}};
+    /// # async fn begin<Req, Rep>(call: BidiStreamingCall<Req, Rep>) -> Result<BidiStream<Req, Rep>, CallError>
+    /// # where
+    /// #     Req: daemoneye_ipc::prost::Message,
+    /// #     Rep: daemoneye_ipc::prost::Message + Default,
+    /// # {
+    /// call.wait_for_ready(true).await
+    /// # }
+    /// ```
     BidiStreamingCall
 }
 
@@ -92,6 +114,21 @@ impl<Req: Message, Rep: Message + Default> Future for BidiStreamingCall<Req, Rep
 }
 
 /// The requests of a client-streaming call. Dropping it cancels the call.
+///
+/// ```
+/// # use daemoneye_ipc::{CallError, prost::Message};
+/// # use daemoneye_ipc::client::ClientStreamingCall;
+/// # async fn upload<Req: Message, Rep: Message + Default>(
+/// #     call: ClientStreamingCall<Req, Rep>,
+/// #     chunks: Vec<Req>,
+/// # ) -> Result<Rep, CallError> {
+/// let mut upload = call.await?; // `client.upload()`
+/// for chunk in chunks {
+///     upload.send(chunk).await?; // waits while the server takes no more
+/// }
+/// upload.finish().await
+/// # }
+/// ```
 pub struct ClientStream<Req, Rep> {
     responses: Streaming<Rep>,
     requests: PhantomData<fn(Req)>,
@@ -160,6 +197,22 @@ impl<Req, Rep> fmt::Debug for ClientStream<Req, Rep> {
 }
 
 /// Both streams of a bidirectional call. Dropping it cancels the call.
+///
+/// ```
+/// # use daemoneye_ipc::{CallError, prost::Message};
+/// # use daemoneye_ipc::client::BidiStreamingCall;
+/// # async fn chat<Req: Message, Rep: Message + Default>(
+/// #     call: BidiStreamingCall<Req, Rep>,
+/// #     question: Req,
+/// # ) -> Result<Option<Rep>, CallError> {
+/// let mut chat = call.await?; // `client.chat()`
+/// chat.send(question).await?;
+/// let answer = chat.message().await?;
+/// chat.half_close().await;
+/// while chat.message().await?.is_some() {}
+/// Ok(answer)
+/// # }
+/// ```
 pub struct BidiStream<Req, Rep> {
     responses: Streaming<Rep>,
     requests: PhantomData<fn(Req)>,
@@ -220,6 +273,29 @@ impl<Req, Rep> fmt::Debug for BidiStream<Req, Rep> {
 /// The requests of a bidirectional call that was [split](BidiStream::split).
 ///
 /// Dropping it before [`finish`](Self::finish) cancels the call: what was sent is not taken for all.
+///
+/// ```
+/// # use daemoneye_ipc::{CallError, prost::Message};
+/// # use daemoneye_ipc::client::BidiStreamingCall;
+/// # async fn chat<Req: Message + 'static, Rep: Message + Default + std::fmt::Debug>(
+/// #     call: BidiStreamingCall<Req, Rep>,
+/// #     requests: Vec<Req>,
+/// # ) -> Result<(), CallError> {
+/// let (mut sender, mut responses) = call.await?.split();
+/// let sending = tokio::spawn(async move {
+///     for request in requests {
+///         sender.send(request).await?;
+///     }
+///     sender.finish();
+///     Ok::<_, CallError>(())
+/// });
+/// while let Some(response) = responses.message().await? {
+///     println!("{response:?}");
+/// }
+/// # drop(sending);
+/// # Ok(())
+/// # }
+/// ```
 pub struct BidiSender<Req> {
     place: Option<Place>,
     spec: Spec,

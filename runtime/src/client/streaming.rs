@@ -32,6 +32,25 @@ use crate::{
 };
 
 /// A server-streaming call: resolves to the [`Streaming`] responses once the request is queued.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, HealthStatus, WatchRequest};
+///
+/// let client = HealthClient::new(server.channel());
+/// let mut states = client.watch(WatchRequest::default()).await?;
+/// while let Some(state) = states.message().await? {
+///     if state.status() == HealthStatus::Healthy {
+///         break; // dropping the stream cancels the call
+///     }
+/// }
+/// # Ok(()) })
+/// # }
+/// ```
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ServerStreamingCall<Req, Rep> {
     spec: Spec,
@@ -96,6 +115,25 @@ pub(super) fn poll_departure(
 /// A stream of responses. Dropping it cancels the call.
 ///
 /// Ends with `None` after the last message, or with one error.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, HealthStatus, WatchRequest};
+///
+/// let client = HealthClient::new(server.channel());
+/// let mut states = client.watch(WatchRequest::default()).await?;
+/// while let Some(state) = states.message().await? {
+///     if state.status() == HealthStatus::Healthy {
+///         break; // dropping the stream cancels the call
+///     }
+/// }
+/// # Ok(()) })
+/// # }
+/// ```
 pub struct Streaming<M> {
     pub(super) flight: Flight,
     batch: VecDeque<Bytes>,

@@ -10,6 +10,23 @@ use super::{
 use crate::{descriptor::ServiceDescriptor, metadata::Metadata};
 
 /// A channel and the service that is called on it.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use daemoneye_ipc::client::{Stub, UnaryCall};
+/// use daemoneye_ipc::schema::health::v1::{HEALTH_SERVICE, PingRequest, PingResponse};
+///
+/// // What a generated client does for its third method:
+/// let stub = Stub::new(server.channel(), &HEALTH_SERVICE);
+/// let call: UnaryCall<_, PingResponse> = stub.unary(2, PingRequest { payload: "hello".into() });
+/// assert_eq!(call.await?.payload, "hello");
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Stub {
     channel: Channel,

@@ -30,6 +30,23 @@ use crate::{
 /// A unary call: begins when it is first polled, is cancelled when it is dropped.
 ///
 /// Its deadline is `read_timeout_ms` unless [`timeout`](Self::timeout) sets another.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use std::time::Duration;
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, PingRequest};
+///
+/// let client = HealthClient::new(server.channel());
+/// let call = client.ping(PingRequest { payload: "hello".into() });
+/// let pong = call.timeout(Duration::from_millis(200)).metadata("trace-id", "4bf92f35").await?;
+/// assert_eq!(pong.payload, "hello");
+/// # Ok(()) })
+/// # }
+/// ```
 #[must_use = "a call does nothing until it is awaited"]
 pub struct UnaryCall<Req, Rep> {
     opening: Opening,
@@ -103,6 +120,21 @@ impl<Req: Message, Rep: Message + Default> Future for UnaryCall<Req, Rep> {
 
 /// A unary call that resolves to the response and its trailers:
 /// [`with_trailers`](UnaryCall::with_trailers).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, PingRequest};
+///
+/// let client = HealthClient::new(server.channel());
+/// let (pong, trailers) = client.ping(PingRequest { payload: "hello".into() }).with_trailers().await?;
+/// assert_eq!((&*pong.payload, trailers.is_empty()), (&b"hello"[..], true));
+/// # Ok(()) })
+/// # }
+/// ```
 #[must_use = "a call does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct WithTrailers<Req, Rep>(UnaryCall<Req, Rep>);

@@ -20,11 +20,42 @@ use crate::{
 /// Added first, it sees what all others let through and what they reject. [`AuditLog::default`] writes to
 /// `tracing`, at level INFO and with the target `daemoneye_ipc::audit`; [`AuditLog::new`] to wherever you
 /// say.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use std::sync::mpsc;
+/// use daemoneye_ipc::{IpcConfig, Server, health::HealthReporter, observe::AuditLog, testing::TestServer};
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, PingRequest};
+///
+/// let (sink, records) = mpsc::channel();
+/// let audit = AuditLog::new(move |record| drop(sink.send(record.clone())));
+/// let builder = Server::builder(IpcConfig::default()).health(HealthReporter::new()).interceptor(audit);
+/// let server = TestServer::start(builder)?;
+/// HealthClient::new(server.channel()).ping(PingRequest::default()).await?;
+/// let record = records.recv()?;
+/// assert_eq!((record.method, record.code), ("/daemoneye.health.v1.Health/Ping", "OK"));
+/// # Ok(()) })
+/// # }
+/// ```
 pub struct AuditLog {
     sink: Box<dyn Fn(&AuditRecord) + Send + Sync>,
 }
 
 /// One call. Serializes with the names of its fields.
+///
+/// ```
+/// use daemoneye_ipc::observe::AuditLog;
+/// // One line of JSON per call:
+/// let audit = AuditLog::new(|record| {
+///     if let Ok(line) = serde_json::to_string(record) {
+///         eprintln!("{line}");
+///     }
+/// });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AuditRecord {

@@ -29,6 +29,26 @@ use crate::{
 };
 
 /// Collects what a [`Server`] needs.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("app.sock");
+/// use daemoneye_ipc::{IpcConfig, PeerPolicy, Server, health::HealthReporter, observe::AuditLog};
+///
+/// let server = Server::builder(IpcConfig::new(path))
+///     .health(HealthReporter::new())
+///     .reflection()
+///     .introspection()
+///     .peer_policy(PeerPolicy::same_user().or_gid(50))
+///     .interceptor(AuditLog::default())
+///     .bind()
+///     .await?;
+/// # drop(server);
+/// # Ok(()) })
+/// # }
+/// ```
 pub struct ServerBuilder {
     config: IpcConfig,
     services: Vec<Arc<dyn Service>>,

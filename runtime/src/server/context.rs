@@ -23,6 +23,21 @@ use crate::{
 };
 
 /// The context of one call: who calls, what, and for how long.
+///
+/// ```
+/// use daemoneye_ipc::{CallContext, Status};
+/// /// In a handler:
+/// fn check(ctx: &CallContext) -> Result<(), Status> {
+///     if ctx.peer().uid != 0 {
+///         return Err(Status::permission_denied("root only"));
+///     }
+///     if ctx.time_left().is_some_and(|left| left.as_millis() < 5) {
+///         return Err(Status::deadline_exceeded("no time to begin"));
+///     }
+///     ctx.add_trailer("served-by", "example");
+///     Ok(())
+/// }
+/// ```
 pub struct CallContext {
     origin: Origin,
     method: &'static MethodDescriptor,

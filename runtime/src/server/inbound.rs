@@ -26,6 +26,24 @@ use crate::{
 ///
 /// Ends with `None` when the client half-closes, and in no other way: what came before `None` is all that
 /// the client sent.
+///
+/// ```
+/// use daemoneye_ipc::{Inbound, Status, prost_types::Duration};
+///
+/// /// What a handler of a client-streaming method does.
+/// async fn total(mut requests: Inbound<Duration>) -> Result<i64, Status> {
+///     let mut seconds = 0;
+///     while let Some(request) = requests.message().await? {
+///         seconds += request.seconds;
+///     }
+///     Ok(seconds)
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let requests = [1, 2, 3].map(|seconds| Duration { seconds, nanos: 0 });
+/// assert_eq!(total(daemoneye_ipc::testing::inbound(requests)).await, Ok(6));
+/// # });
+/// ```
 pub struct Inbound<M> {
     /// Where more comes from; `None` if all is in `batch`.
     source: Option<(Arc<Connection>, CallId)>,

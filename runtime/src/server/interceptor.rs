@@ -74,6 +74,25 @@ impl<I: ServerInterceptor> DynInterceptor for I {
 }
 
 /// A call, as interceptors see it.
+///
+/// ```
+/// use daemoneye_ipc::Status;
+/// use daemoneye_ipc::server::{InterceptedCall, Next, Response, ServerInterceptor};
+///
+/// /// Tells the handler whom it serves.
+/// struct Identify;
+///
+/// struct Principal(String);
+///
+/// impl ServerInterceptor for Identify {
+///     async fn intercept(&self, call: &InterceptedCall, next: Next<'_>) -> Result<Response, Status> {
+///         let name = format!("uid:{}", call.context().peer().uid);
+///         // A handler finds it with `ctx.extension::<Principal>()`.
+///         call.context().insert_extension(Principal(name));
+///         next.run().await
+///     }
+/// }
+/// ```
 pub struct InterceptedCall {
     context: Arc<CallContext>,
     id: CallId,
@@ -146,6 +165,22 @@ impl fmt::Debug for InterceptedCall {
 }
 
 /// How a call succeeded.
+///
+/// ```
+/// use daemoneye_ipc::Status;
+/// use daemoneye_ipc::server::{InterceptedCall, Next, Response, ServerInterceptor};
+///
+/// struct Sizes;
+///
+/// impl ServerInterceptor for Sizes {
+///     async fn intercept(&self, call: &InterceptedCall, next: Next<'_>) -> Result<Response, Status> {
+///         let response = next.run().await?;
+///         let bytes = response.payload().map_or(0, |payload| payload.len());
+///         println!("{} messages, {bytes} bytes in {:?}", response.messages(), call.elapsed());
+///         Ok(response)
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Response {
     payload: Option<Bytes>,
@@ -181,6 +216,24 @@ impl Response {
 }
 
 /// What an interceptor stands around: the interceptors that follow, and at last the handler.
+///
+/// ```
+/// use daemoneye_ipc::Status;
+/// use daemoneye_ipc::server::{InterceptedCall, Next, Response, ServerInterceptor};
+///
+/// /// Gives every call of this server half a second.
+/// struct Hurry;
+///
+/// impl ServerInterceptor for Hurry {
+///     async fn intercept(&self, _: &InterceptedCall, next: Next<'_>) -> Result<Response, Status> {
+///         let limit = std::time::Duration::from_millis(500);
+///         match tokio::time::timeout(limit, next.run()).await {
+///             Ok(outcome) => outcome,
+///             Err(_) => Err(Status::deadline_exceeded("this server answers within 500 ms")),
+///         }
+///     }
+/// }
+/// ```
 pub struct Next<'a> {
     rest: &'a [Arc<dyn DynInterceptor>],
     call: &'a InterceptedCall,

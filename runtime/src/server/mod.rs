@@ -94,6 +94,22 @@ impl fmt::Debug for ServerCore {
 }
 
 /// A server that is bound to its endpoint.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("app.sock");
+/// use std::time::Duration;
+/// use daemoneye_ipc::{IpcConfig, Server, health::HealthReporter};
+///
+/// let server = Server::builder(IpcConfig::new(path)).health(HealthReporter::new()).bind().await?;
+/// let shutdown = async {}; // in a daemon: daemoneye_ipc::shutdown_signal()
+/// let report = server.serve_until(shutdown, Duration::from_secs(10)).await?;
+/// assert_eq!(report.aborted, 0);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     core: Arc<ServerCore>,
@@ -119,6 +135,18 @@ impl Source {
 }
 
 /// How a server ended.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// let report = server.stop(std::time::Duration::from_secs(10)).await;
+/// println!("{} calls finished, {} were stopped", report.finished, report.aborted);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DrainReport {
     /// Calls that were in flight when the drain began and were answered.

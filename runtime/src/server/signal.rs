@@ -9,6 +9,16 @@ use std::future::{Future, pending};
 ///
 /// # Panics
 /// Outside a tokio runtime with its I/O driver on.
+///
+/// ```no_run
+/// # async fn example(server: daemoneye_ipc::Server) -> Result<(), daemoneye_ipc::IpcError> {
+/// use std::time::Duration;
+/// // Made before the server says that it is ready, so that no signal is missed.
+/// let shutdown = daemoneye_ipc::shutdown_signal();
+/// println!("ready {}", server.endpoint().display());
+/// server.serve_until(shutdown, Duration::from_secs(10)).await?;
+/// # Ok(()) }
+/// ```
 #[cfg(unix)]
 pub fn shutdown_signal() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{Signal, SignalKind, signal};

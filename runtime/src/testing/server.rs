@@ -37,6 +37,22 @@ pub fn serve(service: impl Service) -> TestServer {
 }
 
 /// A running server that only this process can reach. It stops when it is dropped.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, PingRequest};
+///
+/// let client = HealthClient::new(server.channel());
+/// client.ping(PingRequest::default()).await?;
+/// assert_eq!(server.stats().calls_started(), 1);
+/// assert_eq!(server.stop(std::time::Duration::from_secs(1)).await.aborted, 0);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TestServer {
     within: InProcess,
@@ -112,6 +128,32 @@ impl TestServer {
 type PerConnection = Arc<dyn Fn(u64) -> Faults + Send + Sync>;
 
 /// Who connects to a [`TestServer`], and how: [`TestServer::caller`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// # let builder = daemoneye_ipc::Server::builder(daemoneye_ipc::IpcConfig::default());
+/// # let builder = builder.health(daemoneye_ipc::health::HealthReporter::new());
+/// # let server = daemoneye_ipc::testing::TestServer::start(builder)?;
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, PingRequest};
+/// use daemoneye_ipc::testing::{Fault, Faults};
+/// use daemoneye_ipc::{IpcError, transport::Peer};
+///
+/// let stranger = Peer { uid: 12_345, gid: 12_345, gids: vec![], pid: None };
+/// let client = HealthClient::new(server.caller().peer(stranger).channel());
+/// let refused = client.ping(PingRequest::default()).await.unwrap_err();
+/// assert!(matches!(refused.kind(), IpcError::PermissionDenied { .. }));
+///
+/// // The first connection is damaged; Ping may be sent again, and is.
+/// let damaged = |number| match number {
+///     0 => Faults::new().to_client(Fault::FlipBit { at: 9, bit: 0 }),
+///     _ => Faults::new(),
+/// };
+/// let client = HealthClient::new(server.caller().faults(damaged).channel());
+/// client.ping(PingRequest::default()).await?;
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct TestCaller {
     within: InProcess,
