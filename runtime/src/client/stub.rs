@@ -21,7 +21,7 @@ use crate::{descriptor::ServiceDescriptor, metadata::Metadata};
 /// use daemoneye_ipc::schema::health::v1::{HEALTH_SERVICE, PingRequest, PingResponse};
 ///
 /// // What a generated client does for its third method:
-/// let stub = Stub::new(server.channel(), &HEALTH_SERVICE);
+/// let stub = Stub::new(server.channel(), HEALTH_SERVICE);
 /// let call: UnaryCall<_, PingResponse> = stub.unary(2, PingRequest { payload: "hello".into() });
 /// assert_eq!(call.await?.payload, "hello");
 /// # Ok(()) })

@@ -87,6 +87,15 @@ pub struct IpcConfig {
 }
 
 /// Limits on what one connection may use.
+///
+/// ```
+/// use daemoneye_ipc::{IpcConfig, config::LimitsConfig};
+/// let mut config = IpcConfig::new("/run/app/app.sock");
+/// config.limits = LimitsConfig { max_calls: 64, drain_timeout_ms: 3_000, ..LimitsConfig::default() };
+/// assert!(config.validate().is_ok());
+/// config.limits.max_calls = 0;
+/// assert!(config.validate().unwrap_err().to_string().contains("max_calls"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
@@ -113,6 +122,14 @@ pub struct LimitsConfig {
 
 /// How a client connects and comes back after a connection is lost. Each pause is drawn evenly between
 /// zero and a ceiling that grows from `initial_backoff_ms` by `multiplier` to `max_backoff_ms`.
+///
+/// ```
+/// use daemoneye_ipc::{IpcConfig, config::ReconnectConfig};
+/// let mut config = IpcConfig::new("/run/app/app.sock");
+/// // A client that waits long for its server:
+/// config.reconnect = ReconnectConfig { max_backoff_ms: 500, max_attempts: 100, ..ReconnectConfig::default() };
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReconnectConfig {
@@ -132,6 +149,13 @@ pub struct ReconnectConfig {
 
 /// When a client stops trying: after `failure_threshold` failures in a row no attempt is made for
 /// `open_ms`, calls fail at once, and then a single attempt decides.
+///
+/// ```
+/// use daemoneye_ipc::{IpcConfig, config::CircuitBreakerConfig};
+/// let mut config = IpcConfig::new("/run/app/app.sock");
+/// config.circuit_breaker = CircuitBreakerConfig { failure_threshold: 3, open_ms: 10_000 };
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CircuitBreakerConfig {

@@ -33,6 +33,39 @@ use crate::{
 };
 
 /// A service that a server can run: implemented by the generated `…Server` types.
+///
+/// ```
+/// use daemoneye_ipc::__private::{HandlerSlot, ServerCall, Service};
+/// use daemoneye_ipc::descriptor::ServiceDescriptor;
+/// use daemoneye_ipc::schema::health::v1::{HEALTH_SERVICE, PingRequest, PingResponse};
+///
+/// /// What the generator writes around a handler.
+/// struct OnlyPing;
+///
+/// impl Service for OnlyPing {
+///     fn descriptor(&self) -> &'static ServiceDescriptor {
+///         HEALTH_SERVICE
+///     }
+///
+///     fn dispatch(&self, method: usize, call: ServerCall, slot: &mut HandlerSlot) {
+///         match method {
+///             2 => slot.run(async move {
+///                 if let Some(request) = call.request::<PingRequest>() {
+///                     call.reply(Ok(PingResponse { payload: request.payload }));
+///                 }
+///             }),
+///             _ => call.unimplemented(),
+///         }
+///     }
+/// }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// # use daemoneye_ipc::schema::health::v1::{CheckRequest, HealthClient};
+/// # let server = daemoneye_ipc::testing::serve(OnlyPing);
+/// # let client = HealthClient::new(server.channel());
+/// # assert!(client.ping(PingRequest::default()).await.is_ok());
+/// # assert!(client.check(CheckRequest::default()).await.is_err());
+/// # });
+/// ```
 pub trait Service: Send + Sync + 'static {
     /// The service's descriptor.
     fn descriptor(&self) -> &'static ServiceDescriptor;
@@ -42,6 +75,39 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// A call on its way through generated code. All methods that answer are the handler's last word.
+///
+/// ```
+/// use daemoneye_ipc::__private::{HandlerSlot, ServerCall, Service};
+/// use daemoneye_ipc::descriptor::ServiceDescriptor;
+/// use daemoneye_ipc::schema::health::v1::{HEALTH_SERVICE, PingRequest, PingResponse};
+///
+/// /// What the generator writes around a handler.
+/// struct OnlyPing;
+///
+/// impl Service for OnlyPing {
+///     fn descriptor(&self) -> &'static ServiceDescriptor {
+///         HEALTH_SERVICE
+///     }
+///
+///     fn dispatch(&self, method: usize, call: ServerCall, slot: &mut HandlerSlot) {
+///         match method {
+///             2 => slot.run(async move {
+///                 if let Some(request) = call.request::<PingRequest>() {
+///                     call.reply(Ok(PingResponse { payload: request.payload }));
+///                 }
+///             }),
+///             _ => call.unimplemented(),
+///         }
+///     }
+/// }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// # use daemoneye_ipc::schema::health::v1::{CheckRequest, HealthClient};
+/// # let server = daemoneye_ipc::testing::serve(OnlyPing);
+/// # let client = HealthClient::new(server.channel());
+/// # assert!(client.ping(PingRequest::default()).await.is_ok());
+/// # assert!(client.check(CheckRequest::default()).await.is_err());
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct ServerCall {
     payload: Mutex<Option<Bytes>>,
@@ -267,6 +333,39 @@ impl ServerCall {
 }
 
 /// Room for the handler of one method, used again by the next call.
+///
+/// ```
+/// use daemoneye_ipc::__private::{HandlerSlot, ServerCall, Service};
+/// use daemoneye_ipc::descriptor::ServiceDescriptor;
+/// use daemoneye_ipc::schema::health::v1::{HEALTH_SERVICE, PingRequest, PingResponse};
+///
+/// /// What the generator writes around a handler.
+/// struct OnlyPing;
+///
+/// impl Service for OnlyPing {
+///     fn descriptor(&self) -> &'static ServiceDescriptor {
+///         HEALTH_SERVICE
+///     }
+///
+///     fn dispatch(&self, method: usize, call: ServerCall, slot: &mut HandlerSlot) {
+///         match method {
+///             2 => slot.run(async move {
+///                 if let Some(request) = call.request::<PingRequest>() {
+///                     call.reply(Ok(PingResponse { payload: request.payload }));
+///                 }
+///             }),
+///             _ => call.unimplemented(),
+///         }
+///     }
+/// }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// # use daemoneye_ipc::schema::health::v1::{CheckRequest, HealthClient};
+/// # let server = daemoneye_ipc::testing::serve(OnlyPing);
+/// # let client = HealthClient::new(server.channel());
+/// # assert!(client.ping(PingRequest::default()).await.is_ok());
+/// # assert!(client.check(CheckRequest::default()).await.is_err());
+/// # });
+/// ```
 #[derive(Default)]
 pub struct HandlerSlot {
     room: Option<ReusableBoxFuture<'static, ()>>,

@@ -29,6 +29,51 @@ use crate::{
 };
 
 /// One connection, seen from the client.
+///
+/// ```
+/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
+/// # use bytes::{Bytes, BytesMut};
+/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
+/// # use daemoneye_ipc::session::*;
+/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
+/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
+/// #     let mut slices = [IoSlice::new(&[]); 8];
+/// #     let filled = transmit.slices(&mut slices);
+/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
+/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
+/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
+/// #     (frames, transmit.advance(bytes.len()))
+/// # }
+/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
+/// # let mut registry = Registry::default();
+/// # registry.add(HEALTH_SERVICE).unwrap();
+/// # let config = SessionConfig::from(&IpcConfig::default());
+/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
+/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
+/// # let mut wire = Transmit::default();
+/// let metadata = Metadata::new();
+/// let call = OpenCall { service: HEALTH_SERVICE, method: &HEALTH_SERVICE.methods[2], deadline: None, metadata: &metadata };
+/// let request = Encoded(Bytes::new());
+/// let Poll::Ready(Ok(id)) = client.poll_open(now, &cx, &mut None, &call, Some(&request)) else {
+///     panic!("calls may be made before the server's HELLO is in")
+/// };
+/// # client.poll_transmit(&mut wire);
+/// # let (frames, written) = take(&mut wire);
+/// # client.handle_written(written);
+/// # let mut start = None;
+/// # for frame in frames {
+/// #     if let Incoming::Start(call) = server.handle_frame(now, frame).unwrap() { start = Some(call); }
+/// # }
+/// # let start = start.unwrap();
+/// # server.reply(start.call, &Encoded(Bytes::new()), &Metadata::new());
+/// # server.poll_transmit(&mut wire);
+/// # let (frames, written) = take(&mut wire);
+/// # server.handle_written(written);
+/// # for frame in frames { client.handle_frame(now, frame).unwrap(); }
+/// // Bytes went to the server and came back.
+/// assert!(matches!(client.poll_outcome(id, &cx), Poll::Ready(Outcome::Success { .. })));
+/// ```
 #[derive(Debug)]
 pub struct ClientSession {
     config: SessionConfig,
@@ -65,6 +110,40 @@ struct Ping {
 }
 
 /// What is known of a call when it is opened.
+///
+/// ```
+/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
+/// # use bytes::{Bytes, BytesMut};
+/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
+/// # use daemoneye_ipc::session::*;
+/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
+/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
+/// #     let mut slices = [IoSlice::new(&[]); 8];
+/// #     let filled = transmit.slices(&mut slices);
+/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
+/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
+/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
+/// #     (frames, transmit.advance(bytes.len()))
+/// # }
+/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
+/// # let mut registry = Registry::default();
+/// # registry.add(HEALTH_SERVICE).unwrap();
+/// # let config = SessionConfig::from(&IpcConfig::default());
+/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
+/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
+/// # let mut wire = Transmit::default();
+/// let metadata = Metadata::from_iter([("trace-id", "4bf92f35")]);
+/// let call = OpenCall {
+///     service: HEALTH_SERVICE,
+///     method: &HEALTH_SERVICE.methods[2],
+///     deadline: now.checked_add(std::time::Duration::from_secs(1)),
+///     metadata: &metadata,
+/// };
+/// let opened = client.poll_open(now, &cx, &mut None, &call, Some(&Encoded(Bytes::new())));
+/// assert!(matches!(opened, Poll::Ready(Ok(1))));
+/// # drop((server, wire));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct OpenCall<'a> {
     /// The service that the method belongs to.

@@ -11,6 +11,34 @@ use crate::{
 };
 
 /// What ended a connection.
+///
+/// ```
+/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
+/// # use bytes::{Bytes, BytesMut};
+/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
+/// # use daemoneye_ipc::session::*;
+/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
+/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
+/// #     let mut slices = [IoSlice::new(&[]); 8];
+/// #     let filled = transmit.slices(&mut slices);
+/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
+/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
+/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
+/// #     (frames, transmit.advance(bytes.len()))
+/// # }
+/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
+/// # let mut registry = Registry::default();
+/// # registry.add(HEALTH_SERVICE).unwrap();
+/// # let config = SessionConfig::from(&IpcConfig::default());
+/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
+/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
+/// # let mut wire = Transmit::default();
+/// let fault = server.handle_frame(now, Bytes::from_static(b"no envelope")).unwrap_err();
+/// assert!(matches!(fault, Fault::Envelope(_)), "{fault}");
+/// assert_eq!(fault.goaway_code(), Some(daemoneye_ipc::Code::InvalidArgument));
+/// # drop((client, wire, cx));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -132,6 +160,40 @@ impl Fault {
 }
 
 /// How a call ended, as the client's session reports it.
+///
+/// ```
+/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
+/// # use bytes::{Bytes, BytesMut};
+/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
+/// # use daemoneye_ipc::session::*;
+/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
+/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
+/// #     let mut slices = [IoSlice::new(&[]); 8];
+/// #     let filled = transmit.slices(&mut slices);
+/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
+/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
+/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
+/// #     (frames, transmit.advance(bytes.len()))
+/// # }
+/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
+/// # let mut registry = Registry::default();
+/// # registry.add(HEALTH_SERVICE).unwrap();
+/// # let config = SessionConfig::from(&IpcConfig::default());
+/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
+/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
+/// # let mut wire = Transmit::default();
+/// # let metadata = Metadata::new();
+/// # let call = OpenCall { service: HEALTH_SERVICE, method: &HEALTH_SERVICE.methods[2], deadline: None, metadata: &metadata };
+/// # let request = Encoded(Bytes::new());
+/// # let Poll::Ready(Ok(id)) = client.poll_open(now, &cx, &mut None, &call, Some(&request)) else { panic!() };
+/// client.handle_fault(Fault::Closed);
+/// let Poll::Ready(Outcome::Lost { maybe_run, .. }) = client.poll_outcome(id, &cx) else {
+///     panic!("a lost connection is an outcome")
+/// };
+/// assert!(!maybe_run, "not a byte of the call was written");
+/// # drop((server, wire));
+/// ```
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// REPLY, or END with code 0 for a stream (then without payload).
@@ -163,6 +225,36 @@ pub enum Outcome {
 }
 
 /// Why a call was not opened on a connection. Nothing of it was written.
+///
+/// ```
+/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
+/// # use bytes::{Bytes, BytesMut};
+/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
+/// # use daemoneye_ipc::session::*;
+/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
+/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
+/// #     let mut slices = [IoSlice::new(&[]); 8];
+/// #     let filled = transmit.slices(&mut slices);
+/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
+/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
+/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
+/// #     (frames, transmit.advance(bytes.len()))
+/// # }
+/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
+/// # let mut registry = Registry::default();
+/// # registry.add(HEALTH_SERVICE).unwrap();
+/// # let config = SessionConfig::from(&IpcConfig::default());
+/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
+/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
+/// # let mut wire = Transmit::default();
+/// client.shutdown();
+/// let metadata = Metadata::new();
+/// let call = OpenCall { service: HEALTH_SERVICE, method: &HEALTH_SERVICE.methods[2], deadline: None, metadata: &metadata };
+/// let opened = client.poll_open(now, &cx, &mut None, &call, Some(&Encoded(Bytes::new())));
+/// assert!(matches!(opened, Poll::Ready(Err(OpenError::Unusable(_)))));
+/// # drop((server, wire));
+/// ```
 #[derive(Debug, Clone)]
 pub enum OpenError {
     /// The connection takes no more calls; another one may.

@@ -35,6 +35,12 @@ use crate::{config::IpcConfig, metadata::Metadata, wire::Crc32Variant};
 pub type CallId = u64;
 
 /// The settings of one side of a connection.
+///
+/// ```
+/// use daemoneye_ipc::{IpcConfig, session::SessionConfig};
+/// let config = SessionConfig::from(&IpcConfig::default());
+/// assert_eq!((config.max_frame_bytes, config.stream_credit), (1 << 20, 256 << 10));
+/// ```
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
     /// Checksum of the frames in both directions.

@@ -17,6 +17,15 @@ const MAX_COMPATIBLE: usize = 16;
 const MAX_AGENT_BYTES: usize = 128;
 
 /// What a client does about a service whose schema is not known to be compatible with the server's.
+///
+/// ```
+/// # fn example() -> Result<(), daemoneye_ipc::IpcError> {
+/// use daemoneye_ipc::{Channel, IpcConfig, SchemaPolicy};
+/// // A tool that talks to servers of any age:
+/// let builder = Channel::builder(IpcConfig::new("/run/app/app.sock")).schema_policy(SchemaPolicy::Warn);
+/// # builder.lazy()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SchemaPolicy {
     /// Calls to it fail before they are run; the default.

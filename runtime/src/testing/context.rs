@@ -39,6 +39,18 @@ pub fn context(method: &'static MethodDescriptor) -> TestContext {
 }
 
 /// A [`CallContext`] that is being made: [`context`].
+///
+/// ```
+/// use std::time::Duration;
+/// use daemoneye_ipc::schema::health::v1::HEALTH_SERVICE;
+///
+/// let (ctx, control) = daemoneye_ipc::testing::context(&HEALTH_SERVICE.methods[1])
+///     .timeout(Duration::from_secs(5))
+///     .build();
+/// assert!(!ctx.cancellation().is_cancelled());
+/// control.cancel();
+/// assert!(ctx.cancellation().is_cancelled());
+/// ```
 #[derive(Debug, Clone)]
 pub struct TestContext {
     method: &'static MethodDescriptor,
@@ -90,6 +102,18 @@ impl TestContext {
 }
 
 /// What a client and a server do to a call, for one that has neither.
+///
+/// ```
+/// use std::time::Duration;
+/// use daemoneye_ipc::schema::health::v1::HEALTH_SERVICE;
+///
+/// let (ctx, control) = daemoneye_ipc::testing::context(&HEALTH_SERVICE.methods[1])
+///     .timeout(Duration::from_secs(5))
+///     .build();
+/// assert!(!ctx.cancellation().is_cancelled());
+/// control.cancel();
+/// assert!(ctx.cancellation().is_cancelled());
+/// ```
 #[derive(Debug, Clone)]
 pub struct CallControl {
     cancelled: CancellationToken,
@@ -109,6 +133,15 @@ impl CallControl {
 }
 
 /// A request stream of these messages, half-closed after the last.
+///
+/// ```
+/// use daemoneye_ipc::{prost_types::Duration, testing::inbound};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut requests = inbound([Duration { seconds: 1, nanos: 0 }]);
+/// assert_eq!(requests.message().await, Ok(Some(Duration { seconds: 1, nanos: 0 })));
+/// assert_eq!(requests.message().await, Ok(None));
+/// # });
+/// ```
 #[must_use]
 pub fn inbound<M: Message + Default>(messages: impl IntoIterator<Item = M>) -> Inbound<M> {
     let encoded = messages

@@ -18,6 +18,17 @@ use crate::transport::{Link, memory_pair};
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// Something that happens to the bytes of one direction, at a place that counts from the first byte.
+///
+/// ```
+/// use std::time::Duration;
+/// use daemoneye_ipc::testing::{Fault, Faults};
+///
+/// // The answer's first byte is late, and its checksum is wrong.
+/// let faults = Faults::new()
+///     .to_client(Fault::Stall { at: 0, pause: Duration::from_secs(3) })
+///     .to_client(Fault::FlipBit { at: 4, bit: 0 });
+/// # drop(faults);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

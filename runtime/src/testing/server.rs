@@ -26,6 +26,31 @@ use crate::{
 ///
 /// # Panics
 /// Outside of a tokio runtime.
+///
+/// ```
+/// # use daemoneye_ipc::health::{HealthReporter};
+/// # use daemoneye_ipc::__private::{HandlerSlot, ServerCall, Service};
+/// # use daemoneye_ipc::descriptor::ServiceDescriptor;
+/// # use daemoneye_ipc::schema::health::v1::{HEALTH_SERVICE, HealthClient, PingRequest, PingResponse};
+/// # struct HealthServer;
+/// # impl HealthServer { fn new(_: HealthReporter) -> Self { Self } }
+/// # impl Service for HealthServer {
+/// #     fn descriptor(&self) -> &'static ServiceDescriptor { HEALTH_SERVICE }
+/// #     fn dispatch(&self, _: usize, call: ServerCall, slot: &mut HandlerSlot) {
+/// #         slot.run(async move {
+/// #             if let Some(request) = call.request::<PingRequest>() {
+/// #                 call.reply(Ok(PingResponse { payload: request.payload }));
+/// #             }
+/// #         });
+/// #     }
+/// # }
+/// # let handler = HealthReporter::new();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// let server = daemoneye_ipc::testing::serve(HealthServer::new(handler));
+/// let client = HealthClient::new(server.channel());
+/// assert_eq!(client.ping(PingRequest { payload: "x".into() }).await.unwrap().payload, "x");
+/// # });
+/// ```
 #[must_use]
 pub fn serve(service: impl Service) -> TestServer {
     let builder = Server::builder(IpcConfig::default()).add_service(service);

@@ -17,6 +17,18 @@ use super::{memory, peer::Peer};
 ///
 /// All operations take `&self`. Any task may try to read or to write at any time; one task at a time may
 /// wait for each direction, since the last one to poll is the one that is woken.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use std::io::{ErrorKind, IoSlice};
+/// use daemoneye_ipc::transport::memory_pair;
+///
+/// let (near, far) = memory_pair(1024);
+/// near.try_write_vectored(&[IoSlice::new(b"hello")]).unwrap();
+/// let mut buffer = BytesMut::with_capacity(64);
+/// assert_eq!((far.try_read(&mut buffer).unwrap(), &buffer[..]), (5, &b"hello"[..]));
+/// assert_eq!(far.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+/// ```
 #[derive(Debug)]
 pub struct Link {
     io: Io,
@@ -32,6 +44,18 @@ enum Io {
 
 /// Two links that are connected to each other without a socket, for tests and within a process. Each
 /// direction holds up to `capacity` bytes (at least one). The peer of each is this process.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use std::io::{ErrorKind, IoSlice};
+/// use daemoneye_ipc::transport::memory_pair;
+///
+/// let (near, far) = memory_pair(1024);
+/// near.try_write_vectored(&[IoSlice::new(b"hello")]).unwrap();
+/// let mut buffer = BytesMut::with_capacity(64);
+/// assert_eq!((far.try_read(&mut buffer).unwrap(), &buffer[..]), (5, &b"hello"[..]));
+/// assert_eq!(far.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+/// ```
 #[must_use]
 pub fn memory_pair(capacity: usize) -> (Link, Link) {
     let (first, second) = memory::pair(capacity);

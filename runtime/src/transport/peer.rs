@@ -131,6 +131,13 @@ impl PeerPolicy {
 }
 
 /// Why a peer was not let in.
+///
+/// ```
+/// use daemoneye_ipc::transport::{Peer, PeerPolicy};
+/// let stranger = Peer { uid: 12_345, gid: 12_345, gids: vec![], pid: None };
+/// let refused = PeerPolicy::same_user().evaluate(&stranger).unwrap_err();
+/// assert_eq!(refused.to_string(), "uid 12345 (gid 12345) is not in the server's policy");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerRefused {
     uid: u32,
@@ -161,6 +168,15 @@ impl From<PeerRefused> for Status {
 ///
 /// # Errors
 /// [`IpcError::PeerNotTrusted`] with the server's user id.
+///
+/// ```
+/// use std::path::Path;
+/// use daemoneye_ipc::{IpcError, transport::{Peer, check_server}};
+/// let stranger = Peer { uid: 12_345, gid: 12_345, gids: vec![], pid: None };
+/// let refused = check_server(Path::new("/tmp/app.sock"), &stranger);
+/// assert!(matches!(refused, Err(IpcError::PeerNotTrusted { uid: 12_345, .. })));
+/// assert!(check_server(Path::new("/tmp/app.sock"), &Peer::current()).is_ok());
+/// ```
 pub fn check_server(endpoint: &Path, server: &Peer) -> Result<(), IpcError> {
     PeerPolicy::same_user()
         .evaluate(server)

@@ -7,6 +7,12 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 /// Which CRC-32 both peers are configured for.
+///
+/// ```
+/// use daemoneye_ipc::wire::Crc32Variant;
+/// assert_eq!(Crc32Variant::Ieee.checksum(b"123456789"), 0xCBF4_3926);
+/// assert_eq!(Crc32Variant::Castagnoli.checksum(b"123456789"), 0xE306_9283);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Crc32Variant {

@@ -21,11 +21,37 @@ use crate::schema::ipc::v1::{Envelope, Hello, Kind, Metadata as MetadataEntry};
 ///
 /// # Errors
 /// If it is not a valid envelope: a framing error, fatal to the connection.
+///
+/// ```
+/// use bytes::{Bytes, BytesMut};
+/// use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder, Head, Kind, append_envelope, decode_envelope};
+///
+/// let mut buffer = BytesMut::new();
+/// let head = Head { kind: Kind::Reply, call: Some(7), ..Head::default() };
+/// let payload = Encoded(Bytes::from_static(b"abc"));
+/// append_envelope(&mut buffer, Crc32Variant::Ieee, 1024, &head, Some(&payload)).unwrap();
+///
+/// let mut decoder = FrameDecoder::new(1024, Crc32Variant::Ieee);
+/// let frame = decoder.decode(&mut buffer).unwrap().unwrap();
+/// let envelope = decode_envelope(frame).unwrap();
+/// assert_eq!((envelope.kind(), envelope.call, envelope.payload.as_deref()), (Kind::Reply, Some(7), Some(&b"abc"[..])));
+/// ```
 pub fn decode_envelope(payload: Bytes) -> Result<Envelope, DecodeError> {
     Envelope::decode(payload)
 }
 
 /// A message in the making: its length is known before it is encoded.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use daemoneye_ipc::{prost_types::Duration, wire::Payload};
+///
+/// // Every message is one.
+/// let message = Duration { seconds: 3, nanos: 0 };
+/// let mut buffer = BytesMut::new();
+/// message.encode_into(&mut buffer);
+/// assert_eq!((message.payload_len(), &buffer[..]), (2, &[0x08, 3][..]));
+/// ```
 pub trait Payload {
     /// Bytes that [`encode_into`](Self::encode_into) appends.
     fn payload_len(&self) -> usize;
@@ -44,6 +70,12 @@ impl<M: Message> Payload for M {
 }
 
 /// A message that is encoded already.
+///
+/// ```
+/// use bytes::Bytes;
+/// use daemoneye_ipc::wire::{Encoded, Payload};
+/// assert_eq!(Encoded(Bytes::from_static(b"\x08\x03")).payload_len(), 2);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Encoded(pub Bytes);
 
@@ -58,6 +90,16 @@ impl Payload for Encoded {
 }
 
 /// The fields of an envelope other than the payload. Absent fields have their default.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use daemoneye_ipc::wire::{Crc32Variant, HEADER_LEN, Head, Kind, append_head};
+///
+/// let mut buffer = BytesMut::new();
+/// let cancel = Head { kind: Kind::Cancel, call: Some(3), ..Head::default() };
+/// append_head(&mut buffer, Crc32Variant::Ieee, 1024, &cancel).unwrap();
+/// assert_eq!(&buffer[HEADER_LEN..], [0x08, 6, 0x10, 3]);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Head<'a> {
     /// What the envelope is.
@@ -203,6 +245,21 @@ fn message(buffer: &mut BytesMut, tag: u32, message: &impl Message) {
 ///
 /// # Errors
 /// The size that the frame would have had; nothing was appended.
+///
+/// ```
+/// use bytes::{Bytes, BytesMut};
+/// use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder, Head, Kind, append_envelope, decode_envelope};
+///
+/// let mut buffer = BytesMut::new();
+/// let head = Head { kind: Kind::Reply, call: Some(7), ..Head::default() };
+/// let payload = Encoded(Bytes::from_static(b"abc"));
+/// append_envelope(&mut buffer, Crc32Variant::Ieee, 1024, &head, Some(&payload)).unwrap();
+///
+/// let mut decoder = FrameDecoder::new(1024, Crc32Variant::Ieee);
+/// let frame = decoder.decode(&mut buffer).unwrap().unwrap();
+/// let envelope = decode_envelope(frame).unwrap();
+/// assert_eq!((envelope.kind(), envelope.call, envelope.payload.as_deref()), (Kind::Reply, Some(7), Some(&b"abc"[..])));
+/// ```
 pub fn append_envelope<P: Payload>(
     buffer: &mut BytesMut,
     crc: Crc32Variant,
@@ -234,6 +291,16 @@ pub fn append_envelope<P: Payload>(
 ///
 /// # Errors
 /// As [`append_envelope`].
+///
+/// ```
+/// use bytes::BytesMut;
+/// use daemoneye_ipc::wire::{Crc32Variant, HEADER_LEN, Head, Kind, append_head};
+///
+/// let mut buffer = BytesMut::new();
+/// let cancel = Head { kind: Kind::Cancel, call: Some(3), ..Head::default() };
+/// append_head(&mut buffer, Crc32Variant::Ieee, 1024, &cancel).unwrap();
+/// assert_eq!(&buffer[HEADER_LEN..], [0x08, 6, 0x10, 3]);
+/// ```
 pub fn append_head(
     buffer: &mut BytesMut,
     crc: Crc32Variant,
@@ -244,6 +311,16 @@ pub fn append_head(
 }
 
 /// A frame that was not written because the receiver would refuse it.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use daemoneye_ipc::wire::{Crc32Variant, Head, Kind, append_head};
+///
+/// let mut buffer = BytesMut::new();
+/// let head = Head { kind: Kind::End, reason: "a long story", ..Head::default() };
+/// let oversize = append_head(&mut buffer, Crc32Variant::Ieee, 8, &head).unwrap_err();
+/// assert_eq!((oversize.max_size, buffer.is_empty()), (8, true));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {size} bytes is over the limit of {max_size}")]
 pub struct Oversize {

@@ -11,6 +11,16 @@ use super::Crc32Variant;
 pub const HEADER_LEN: usize = 8;
 
 /// Why bytes are not a frame. Each is fatal to the connection.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use daemoneye_ipc::wire::{Crc32Variant, FrameDecoder, FrameError};
+///
+/// // 4 GiB less one byte are announced: the eight bytes of the header are enough to refuse.
+/// let mut buffer = BytesMut::from(&[0xFF; 8][..]);
+/// let refused = FrameDecoder::new(1024, Crc32Variant::Ieee).decode(&mut buffer);
+/// assert_eq!(refused, Err(FrameError::TooLarge { size: 0xFFFF_FFFF, max_size: 1024 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -141,6 +151,15 @@ impl FrameDecoder {
 }
 
 /// Appends one frame with `payload`, of 1 to `u32::MAX` bytes, to `buffer`.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use daemoneye_ipc::wire::{Crc32Variant, append_frame};
+///
+/// let mut buffer = BytesMut::new();
+/// append_frame(&mut buffer, Crc32Variant::Ieee, b"123456789");
+/// assert_eq!(&buffer[..8], [9, 0, 0, 0, 0x26, 0x39, 0xF4, 0xCB]);
+/// ```
 pub fn append_frame(buffer: &mut BytesMut, crc: Crc32Variant, payload: &[u8]) {
     let start = begin_frame(buffer);
     buffer.extend_from_slice(payload);

@@ -15,6 +15,50 @@ use crate::{
 };
 
 /// Why a call was stopped before its handler had its last word.
+///
+/// ```
+/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
+/// # use bytes::{Bytes, BytesMut};
+/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
+/// # use daemoneye_ipc::session::*;
+/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
+/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
+/// #     let mut slices = [IoSlice::new(&[]); 8];
+/// #     let filled = transmit.slices(&mut slices);
+/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
+/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
+/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
+/// #     (frames, transmit.advance(bytes.len()))
+/// # }
+/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
+/// # let mut registry = Registry::default();
+/// # registry.add(HEALTH_SERVICE).unwrap();
+/// # let config = SessionConfig::from(&IpcConfig::default());
+/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
+/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
+/// # let mut wire = Transmit::default();
+/// # let metadata = Metadata::new();
+/// # let call = OpenCall { service: HEALTH_SERVICE, method: &HEALTH_SERVICE.methods[2], deadline: None, metadata: &metadata };
+/// # let request = Encoded(Bytes::new());
+/// # let Poll::Ready(Ok(id)) = client.poll_open(now, &cx, &mut None, &call, Some(&request)) else { panic!() };
+/// # client.poll_transmit(&mut wire);
+/// # let (frames, written) = take(&mut wire);
+/// # client.handle_written(written);
+/// # let mut start = None;
+/// # for frame in frames {
+/// #     if let Incoming::Start(call) = server.handle_frame(now, frame).unwrap() { start = Some(call); }
+/// # }
+/// # let start = start.unwrap();
+/// client.cancel(id);
+/// client.poll_transmit(&mut wire);
+/// let (frames, written) = take(&mut wire);
+/// client.handle_written(written);
+/// for frame in frames {
+///     server.handle_frame(now, frame).unwrap();
+/// }
+/// assert_eq!(server.interruption(start.call), Some(Interruption::Cancelled));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Interruption {
@@ -64,6 +108,46 @@ impl<A> Call<A> {
 }
 
 /// A call whose handler is to be started.
+///
+/// ```
+/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
+/// # use bytes::{Bytes, BytesMut};
+/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
+/// # use daemoneye_ipc::session::*;
+/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
+/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
+/// #     let mut slices = [IoSlice::new(&[]); 8];
+/// #     let filled = transmit.slices(&mut slices);
+/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
+/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
+/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
+/// #     (frames, transmit.advance(bytes.len()))
+/// # }
+/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
+/// # let mut registry = Registry::default();
+/// # registry.add(HEALTH_SERVICE).unwrap();
+/// # let config = SessionConfig::from(&IpcConfig::default());
+/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
+/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
+/// # let mut wire = Transmit::default();
+/// # let metadata = Metadata::new();
+/// # let call = OpenCall { service: HEALTH_SERVICE, method: &HEALTH_SERVICE.methods[2], deadline: None, metadata: &metadata };
+/// # let request = Encoded(Bytes::new());
+/// # let Poll::Ready(Ok(id)) = client.poll_open(now, &cx, &mut None, &call, Some(&request)) else { panic!() };
+/// # client.poll_transmit(&mut wire);
+/// # let (frames, written) = take(&mut wire);
+/// # client.handle_written(written);
+/// # let mut start = None;
+/// # for frame in frames {
+/// #     if let Incoming::Start(call) = server.handle_frame(now, frame).unwrap() { start = Some(call); }
+/// # }
+/// # let start = start.unwrap();
+/// assert_eq!((start.call, start.method.name), (id, "Ping"));
+/// assert_eq!((start.deadline, start.metadata.len()), (None, 0));
+/// // What the handler does about it:
+/// server.fail(start.call, &Status::unavailable("not now"));
+/// ```
 #[derive(Debug)]
 pub struct StartCall {
     /// Its id.
@@ -83,6 +167,47 @@ pub struct StartCall {
 }
 
 /// What is known of a call that holds a slot.
+///
+/// ```
+/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
+/// # use bytes::{Bytes, BytesMut};
+/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
+/// # use daemoneye_ipc::session::*;
+/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
+/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
+/// #     let mut slices = [IoSlice::new(&[]); 8];
+/// #     let filled = transmit.slices(&mut slices);
+/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
+/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
+/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
+/// #     (frames, transmit.advance(bytes.len()))
+/// # }
+/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
+/// # let mut registry = Registry::default();
+/// # registry.add(HEALTH_SERVICE).unwrap();
+/// # let config = SessionConfig::from(&IpcConfig::default());
+/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
+/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
+/// # let mut wire = Transmit::default();
+/// # let metadata = Metadata::new();
+/// # let call = OpenCall { service: HEALTH_SERVICE, method: &HEALTH_SERVICE.methods[2], deadline: None, metadata: &metadata };
+/// # let request = Encoded(Bytes::new());
+/// # let Poll::Ready(Ok(id)) = client.poll_open(now, &cx, &mut None, &call, Some(&request)) else { panic!() };
+/// # client.poll_transmit(&mut wire);
+/// # let (frames, written) = take(&mut wire);
+/// # client.handle_written(written);
+/// # let mut start = None;
+/// # for frame in frames {
+/// #     if let Incoming::Start(call) = server.handle_frame(now, frame).unwrap() { start = Some(call); }
+/// # }
+/// # let start = start.unwrap();
+/// for call in server.report_calls() {
+///     let age = now.saturating_duration_since(call.since);
+///     println!("call {} of {} since {age:?}, ended: {}", call.call, call.method.path, call.ended);
+/// }
+/// # drop((start, id));
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct CallReport {

@@ -10,6 +10,15 @@ use crate::{
 };
 
 /// Where a method is: index of its service in the registry, and of the method in the service.
+///
+/// ```
+/// use daemoneye_ipc::{schema::health::v1::HEALTH_SERVICE, session::{MethodIndex, Registry}};
+///
+/// let mut registry = Registry::default();
+/// registry.add(HEALTH_SERVICE).unwrap();
+/// let found = registry.find(HEALTH_SERVICE.methods[1].ordinal);
+/// assert_eq!(found.map(|(index, _)| index), Some(MethodIndex { service: 0, method: 1 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MethodIndex {
     /// Index into [`Registry::services`].
@@ -19,6 +28,16 @@ pub struct MethodIndex {
 }
 
 /// The services of a server, found by method ordinal.
+///
+/// ```
+/// use daemoneye_ipc::{schema::health::v1::HEALTH_SERVICE, session::Registry};
+///
+/// let mut registry = Registry::default();
+/// registry.add(HEALTH_SERVICE).unwrap();
+/// let ping = &HEALTH_SERVICE.methods[2];
+/// assert_eq!(registry.find(ping.ordinal).map(|(_, method)| method.name), Some("Ping"));
+/// assert!(registry.add(HEALTH_SERVICE).is_err(), "it is there already");
+/// ```
 #[derive(Debug, Default)]
 pub struct Registry {
     services: Vec<&'static ServiceDescriptor>,

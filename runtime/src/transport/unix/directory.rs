@@ -35,6 +35,25 @@ pub(super) const WALK: OFlags = OFlags::DIRECTORY
     .union(OFlags::CLOEXEC);
 
 /// How grave a [`Finding`] is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("private/app.sock");
+/// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
+///
+/// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
+/// let report = inspect(&path)?;
+/// for finding in &report.findings {
+///     println!("{:?}: {finding}", finding.severity);
+/// }
+/// let entry = report.endpoint.expect("the socket");
+/// assert_eq!(entry.kind, EntryKind::Socket);
+/// # drop(listener);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Works, and there is a safer way.
@@ -44,6 +63,25 @@ pub enum Severity {
 }
 
 /// Something about a path that a server minds.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("private/app.sock");
+/// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
+///
+/// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
+/// let report = inspect(&path)?;
+/// for finding in &report.findings {
+///     println!("{:?}: {finding}", finding.severity);
+/// }
+/// let entry = report.endpoint.expect("the socket");
+/// assert_eq!(entry.kind, EntryKind::Socket);
+/// # drop(listener);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// How grave it is.

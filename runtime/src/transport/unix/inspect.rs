@@ -18,6 +18,25 @@ use super::{
 use crate::error::IpcError;
 
 /// What [`inspect`] found.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("private/app.sock");
+/// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
+///
+/// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
+/// let report = inspect(&path)?;
+/// for finding in &report.findings {
+///     println!("{:?}: {finding}", finding.severity);
+/// }
+/// let entry = report.endpoint.expect("the socket");
+/// assert_eq!(entry.kind, EntryKind::Socket);
+/// # drop(listener);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointReport {
     /// What is at the path; `None` if nothing is, or if it cannot be reached.
@@ -29,6 +48,25 @@ pub struct EndpointReport {
 }
 
 /// Kind, owner and permissions of one file.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("private/app.sock");
+/// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
+///
+/// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
+/// let report = inspect(&path)?;
+/// for finding in &report.findings {
+///     println!("{:?}: {finding}", finding.severity);
+/// }
+/// let entry = report.endpoint.expect("the socket");
+/// assert_eq!(entry.kind, EntryKind::Socket);
+/// # drop(listener);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// What it is.
@@ -42,6 +80,25 @@ pub struct Entry {
 }
 
 /// What a file is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("private/app.sock");
+/// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
+///
+/// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
+/// let report = inspect(&path)?;
+/// for finding in &report.findings {
+///     println!("{:?}: {finding}", finding.severity);
+/// }
+/// let entry = report.endpoint.expect("the socket");
+/// assert_eq!(entry.kind, EntryKind::Socket);
+/// # drop(listener);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A socket: what a server leaves at its endpoint.
@@ -70,6 +127,25 @@ impl EndpointReport {
 ///
 /// # Errors
 /// [`IpcError::Endpoint`] if the path itself cannot be a server's: relative, or too long.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("private/app.sock");
+/// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
+///
+/// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
+/// let report = inspect(&path)?;
+/// for finding in &report.findings {
+///     println!("{:?}: {finding}", finding.severity);
+/// }
+/// let entry = report.endpoint.expect("the socket");
+/// assert_eq!(entry.kind, EntryKind::Socket);
+/// # drop(listener);
+/// # Ok(()) })
+/// # }
+/// ```
 pub fn inspect(path: &Path) -> Result<EndpointReport, IpcError> {
     let (parent, name) = split(path).map_err(|reason| refused(path, reason, None))?;
     let walk = directory::walk(parent, None);

@@ -29,6 +29,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A socket at a path, listening. Dropping it removes the socket from the file system, provided that it
 /// is still the one that was put there.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("private/app.sock");
+/// use std::time::Duration;
+/// use daemoneye_ipc::transport::{EndpointOptions, Listener, Peer, connect};
+///
+/// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
+/// let (accepted, connected) = tokio::join!(listener.accept(), connect(&path, Duration::from_secs(1)));
+/// assert_eq!(accepted?.peer().uid, Peer::current().uid);
+/// drop((connected?, listener));
+/// assert!(!path.exists());
+/// # Ok(()) })
+/// # }
+/// ```
 pub struct Listener {
     // Dropped first: the name goes while the socket is still open. A socket that was passed in is not
     // this process's to remove.

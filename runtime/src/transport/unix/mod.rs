@@ -29,6 +29,23 @@ pub use self::{
 use crate::{config::MAX_ENDPOINT_BYTES, error::IpcError};
 
 /// How a listener creates what it creates.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("private/app.sock");
+/// use std::os::unix::fs::PermissionsExt;
+/// use daemoneye_ipc::transport::{EndpointOptions, Listener};
+///
+/// // For clients of the same group; who may really connect is for the peer policy to say.
+/// let options = EndpointOptions { mode: 0o660, dir_mode: 0o750 };
+/// let listener = Listener::bind(&path, &options).await?;
+/// assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o660);
+/// # drop(listener);
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointOptions {
     /// Permissions of the socket, exactly, whatever the umask. Default `0o600`.
