@@ -5,6 +5,7 @@
 
 mod calls;
 mod frames;
+mod opening;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,15 +16,15 @@ use std::{
 use bytes::Bytes;
 
 use self::calls::Call;
+pub use self::opening::OpenCall;
 use super::{
-    CallId, Fault, IdHasher, OpenError, Outcome, SchemaPolicy, SessionConfig, negotiate,
+    CallId, Fault, IdHasher, Outcome, SchemaPolicy, SessionConfig, negotiate,
     outbox::{Outbox, Transmit, Written},
     vitals::{Due, PING_AFTER, Vitals},
     waiting::{Ticket, WaitList},
 };
 use crate::{
-    descriptor::{MethodDescriptor, ServiceDescriptor},
-    metadata::Metadata,
+    descriptor::ServiceDescriptor,
     status::Status,
     wire::{Encoded, Head, Hello, Kind, MAX_PIPELINED_BYTES, Payload, Verdict},
 };
@@ -31,27 +32,9 @@ use crate::{
 /// One connection, seen from the client.
 ///
 /// ```
-/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
-/// # use bytes::{Bytes, BytesMut};
-/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
-/// # use daemoneye_ipc::session::*;
-/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
-/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
-/// #     let mut slices = [IoSlice::new(&[]); 8];
-/// #     let filled = transmit.slices(&mut slices);
-/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
-/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
-/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
-/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
-/// #     (frames, transmit.advance(bytes.len()))
-/// # }
-/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
-/// # let mut registry = Registry::default();
-/// # registry.add(HEALTH_SERVICE).unwrap();
-/// # let config = SessionConfig::from(&IpcConfig::default());
-/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
-/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
-/// # let mut wire = Transmit::default();
+/// # mod by_hand { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/by_hand.inc")); }
+/// # use by_hand::*;
+/// # let (mut client, mut server, mut wire, now, cx) = sessions();
 /// let metadata = Metadata::new();
 /// let call = OpenCall { service: HEALTH_SERVICE, method: &HEALTH_SERVICE.methods[2], deadline: None, metadata: &metadata };
 /// let request = Encoded(Bytes::new());
@@ -107,53 +90,6 @@ struct Ping {
     sent: Instant,
     answered: Option<Duration>,
     waker: Option<Waker>,
-}
-
-/// What is known of a call when it is opened.
-///
-/// ```
-/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
-/// # use bytes::{Bytes, BytesMut};
-/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
-/// # use daemoneye_ipc::session::*;
-/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
-/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
-/// #     let mut slices = [IoSlice::new(&[]); 8];
-/// #     let filled = transmit.slices(&mut slices);
-/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
-/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
-/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
-/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
-/// #     (frames, transmit.advance(bytes.len()))
-/// # }
-/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
-/// # let mut registry = Registry::default();
-/// # registry.add(HEALTH_SERVICE).unwrap();
-/// # let config = SessionConfig::from(&IpcConfig::default());
-/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
-/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
-/// # let mut wire = Transmit::default();
-/// let metadata = Metadata::from_iter([("trace-id", "4bf92f35")]);
-/// let call = OpenCall {
-///     service: HEALTH_SERVICE,
-///     method: &HEALTH_SERVICE.methods[2],
-///     deadline: now.checked_add(std::time::Duration::from_secs(1)),
-///     metadata: &metadata,
-/// };
-/// let opened = client.poll_open(now, &cx, &mut None, &call, Some(&Encoded(Bytes::new())));
-/// assert!(matches!(opened, Poll::Ready(Ok(1))));
-/// # drop((server, wire));
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct OpenCall<'a> {
-    /// The service that the method belongs to.
-    pub service: &'static ServiceDescriptor,
-    /// The method.
-    pub method: &'static MethodDescriptor,
-    /// When the call has to be over.
-    pub deadline: Option<Instant>,
-    /// Request metadata.
-    pub metadata: &'a Metadata,
 }
 
 impl ClientSession {
@@ -261,52 +197,6 @@ impl ClientSession {
     /// The holder of a ticket stops waiting.
     pub fn stop_waiting(&mut self, ticket: u64) {
         self.wakers.extend(self.waiting.leave(ticket));
-    }
-
-    /// Opens a call: queues its CALL with `payload`. Pending while the server's HELLO, or a free
-    /// slot, has to be waited for; `ticket` then keeps the caller's place.
-    ///
-    /// # Errors
-    /// An [`OpenError`]; nothing was queued.
-    pub fn poll_open<P: Payload>(
-        &mut self,
-        now: Instant,
-        cx: &Context<'_>,
-        ticket: &mut Ticket,
-        call: &OpenCall<'_>,
-        payload: Option<&P>,
-    ) -> Poll<Result<CallId, OpenError>> {
-        if let Some(fault) = self.closed.as_ref().or(self.going_away.as_ref()) {
-            return Poll::Ready(Err(OpenError::Unusable(fault.clone())));
-        }
-        self.config
-            .check_metadata(call.metadata)
-            .map_err(OpenError::Metadata)?;
-        self.check_schema(call.service)?;
-        let streams = call.method.kind.client_streams();
-        let head = Head {
-            kind: Kind::Call,
-            call: Some(self.last_id + 1),
-            method: call.method.ordinal,
-            timeout_us: call.deadline.map(|deadline| micros(deadline, now)),
-            last: !streams,
-            metadata: call.metadata.entries(),
-            ..Head::default()
-        };
-        if !self.has_room(&head, payload.map(Payload::payload_len)) {
-            self.waiting.wait(ticket, cx);
-            return Poll::Pending;
-        }
-        let before = self.outbox.queued();
-        let mark = self
-            .outbox
-            .push(&head, payload)
-            .map_err(OpenError::TooLarge)?;
-        self.pipelined += self.outbox.queued() - before;
-        self.waiting.served(ticket);
-        self.last_id += 1;
-        self.insert_call(now, call, mark);
-        Poll::Ready(Ok(self.last_id))
     }
 
     /// The outcome of a call, once; after it the call is forgotten. Messages of a stream that came
@@ -587,58 +477,6 @@ impl ClientSession {
         self.wakers.extend(self.waiting.wake_all());
     }
 
-    fn has_room(&self, head: &Head<'_>, payload: Option<usize>) -> bool {
-        match &self.server {
-            // Calls that were given up leave their CALL behind: to a server that does not read, their
-            // number says nothing of the memory that they take.
-            Some(server) => {
-                self.open < server.max_calls as usize
-                    && self.outbox.committed() <= self.config.max_queued_bytes
-            }
-            None => {
-                let frame = crate::wire::HEADER_LEN + head.encoded_len(payload);
-                self.pipelined + frame <= MAX_PIPELINED_BYTES
-                    && self.open < self.config.max_calls as usize
-            }
-        }
-    }
-
-    /// Settles whether calls to `service` may be made, from the server's HELLO.
-    fn check_schema(&mut self, service: &'static ServiceDescriptor) -> Result<(), OpenError> {
-        let Some(server) = &self.server else {
-            return Ok(());
-        };
-        let known = self.verdicts.iter().find(|(name, _)| *name == service.name);
-        let verdict = match known {
-            Some((_, verdict)) => *verdict,
-            None => {
-                let remote = server
-                    .services
-                    .iter()
-                    .find(|offer| offer.name == service.name);
-                let verdict = remote.map_or(Verdict::Absent, |r| negotiate::verdict(service, r));
-                if verdict == Verdict::Unknown && self.policy == SchemaPolicy::Warn {
-                    tracing::warn!(service = service.name, "the server's schema differs");
-                }
-                self.verdicts.push((service.name, verdict));
-                verdict
-            }
-        };
-        if verdict != Verdict::Unknown || self.policy != SchemaPolicy::Require {
-            return Ok(());
-        }
-        let remote = server
-            .services
-            .iter()
-            .find(|offer| offer.name == service.name);
-        match remote {
-            Some(remote) => Err(OpenError::SchemaMismatch(negotiate::mismatch(
-                service, remote,
-            ))),
-            None => Ok(()),
-        }
-    }
-
     /// A call ended by this side before the server ended it.
     fn abandon(&mut self, call: CallId) {
         self.open -= 1;
@@ -648,15 +486,6 @@ impl ClientSession {
         }
         self.wakers.extend(self.waiting.wake_one());
     }
-}
-
-/// Time left until `deadline`, in microseconds, rounded up so that a call is not cut short.
-fn micros(deadline: Instant, now: Instant) -> u64 {
-    let left = deadline
-        .saturating_duration_since(now)
-        .as_nanos()
-        .div_ceil(1000);
-    u64::try_from(left).unwrap_or(u64::MAX)
 }
 
 fn store_waker(slot: &mut Option<Waker>, cx: &Context<'_>) {

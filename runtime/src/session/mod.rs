@@ -109,7 +109,7 @@ impl SessionConfig {
 /// Hashes ids that the peer cannot place in a table of ours: call ids rise by themselves, and method
 /// ordinals are only looked up. One multiplication spreads them.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct SpreadHasher(u64);
+pub(crate) struct SpreadHasher(u64);
 
 /// The hasher of the tables by call id and by method ordinal.
 pub(crate) type IdHasher = BuildHasherDefault<SpreadHasher>;

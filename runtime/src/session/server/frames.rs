@@ -23,27 +23,9 @@ use crate::{
 /// What the driver has to do about a frame.
 ///
 /// ```
-/// # use std::{io::IoSlice, sync::Arc, task::{Context, Poll, Waker}, time::Instant};
-/// # use bytes::{Bytes, BytesMut};
-/// # use daemoneye_ipc::{IpcConfig, Metadata, SchemaPolicy, Status, schema::health::v1::HEALTH_SERVICE};
-/// # use daemoneye_ipc::session::*;
-/// # use daemoneye_ipc::wire::{Crc32Variant, Encoded, FrameDecoder};
-/// # fn take(transmit: &mut Transmit) -> (Vec<Bytes>, Written) {
-/// #     let mut slices = [IoSlice::new(&[]); 8];
-/// #     let filled = transmit.slices(&mut slices);
-/// #     let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
-/// #     let (mut buffer, mut frames) = (BytesMut::from(&bytes[..]), Vec::new());
-/// #     let mut decoder = FrameDecoder::new(1 << 20, Crc32Variant::Ieee);
-/// #     while let Ok(Some(frame)) = decoder.decode(&mut buffer) { frames.push(frame); }
-/// #     (frames, transmit.advance(bytes.len()))
-/// # }
-/// # let (now, cx) = (Instant::now(), Context::from_waker(Waker::noop()));
-/// # let mut registry = Registry::default();
-/// # registry.add(HEALTH_SERVICE).unwrap();
-/// # let config = SessionConfig::from(&IpcConfig::default());
-/// # let mut client = ClientSession::new(config.clone(), SchemaPolicy::Require, &[HEALTH_SERVICE], now);
-/// # let mut server: ServerSession<()> = ServerSession::new(config, Arc::new(registry), now);
-/// # let mut wire = Transmit::default();
+/// # mod by_hand { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/by_hand.inc")); }
+/// # use by_hand::*;
+/// # let (mut client, mut server, mut wire, now, cx) = sessions();
 /// # let metadata = Metadata::new();
 /// # let call = OpenCall { service: HEALTH_SERVICE, method: &HEALTH_SERVICE.methods[2], deadline: None, metadata: &metadata };
 /// # let request = Encoded(Bytes::new());

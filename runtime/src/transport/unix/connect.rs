@@ -25,6 +25,16 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// [`IpcError::ServerNotFound`] if nothing is there, [`IpcError::ConnectionRefused`] if nobody listens,
 /// [`IpcError::PermissionDenied`], [`IpcError::ConnectionTimeout`] if the server accepts nobody in time;
 /// [`IpcError::Config`] for a path that cannot be a server's.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use std::{path::Path, time::Duration};
+/// use daemoneye_ipc::{IpcError, transport::connect};
+///
+/// let refused = connect(Path::new("/nowhere/app.sock"), Duration::from_secs(1)).await;
+/// assert!(matches!(refused, Err(IpcError::ServerNotFound { .. })));
+/// # });
+/// ```
 pub async fn connect(path: &Path, timeout: Duration) -> Result<Link, IpcError> {
     split(path).map_err(|reason| unusable(path, &reason))?;
     let address = SocketAddrUnix::new(path).map_err(|error| failure(path, error))?;
