@@ -22,6 +22,20 @@ use crate::{
 ///
 /// A channel reports the same as `ipc_client_…`. `method` is `/<full service name>/<Method name>`, `code`
 /// the name of the status code, `OK` for success. A call that was dropped by its caller is `CANCELLED`.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// use daemoneye_ipc::{IpcConfig, Server, health::HealthReporter, observe::Metrics, testing::TestServer};
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, PingRequest};
+///
+/// let builder = Server::builder(IpcConfig::default()).health(HealthReporter::new()).interceptor(Metrics);
+/// let server = TestServer::start(builder)?;
+/// let channel = server.caller().builder().interceptor(Metrics).lazy()?;
+/// HealthClient::new(channel).ping(PingRequest::default()).await?; // seen on both sides
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Metrics;
 

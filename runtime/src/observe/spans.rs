@@ -18,6 +18,20 @@ use crate::{
 /// OpenTelemetry's conventions for RPC where these have a name: `otel.kind`, `rpc.system`, `rpc.method`
 /// (`/<full service name>/<Method name>`), and `peer.uid`, `peer.pid`, `endpoint`. When the call is
 /// over, `code` and `messages` are recorded. What a handler logs is inside the span.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// use daemoneye_ipc::{IpcConfig, Server, health::HealthReporter, observe::Spans, testing::TestServer};
+/// use daemoneye_ipc::schema::health::v1::{HealthClient, PingRequest};
+///
+/// let builder = Server::builder(IpcConfig::default()).health(HealthReporter::new()).interceptor(Spans);
+/// let server = TestServer::start(builder)?;
+/// let channel = server.caller().builder().interceptor(Spans).lazy()?;
+/// HealthClient::new(channel).ping(PingRequest::default()).await?; // seen on both sides
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Spans;
 
