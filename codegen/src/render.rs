@@ -4,6 +4,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::{Item, ItemMod};
 
 use crate::emit::names::ident;
 use crate::emit::{Scope, message_markers, package_items};
@@ -32,7 +33,8 @@ pub(crate) fn package_file(package: &Package, scope: &Scope) -> Result<String, E
 fn types(package: &Package) -> Result<TokenStream, Error> {
     let file: syn::File =
         syn::parse_str(&package.types).map_err(|error| unparsable(&package.name, &error))?;
-    let items = file.items.iter().map(|item| {
+    let items = file.items.into_iter().map(|mut item| {
+        with_prelude(&mut item);
         quote! {
             #[allow(
                 dead_code,
@@ -47,6 +49,27 @@ fn types(package: &Package) -> Result<TokenStream, Error> {
         }
     });
     Ok(quote!(#(#items)*))
+}
+
+/// prost names what the prelude holds, which a crate may have turned off. In modules that are ours the
+/// names are brought in by a glob, which nothing that a schema defines can collide with.
+fn prelude() -> TokenStream {
+    quote! {
+        #[allow(unused_imports, clippy::wildcard_imports)]
+        use ::core::prelude::v1::*;
+    }
+}
+
+/// Brings the prelude into the modules that prost makes for nested types.
+fn with_prelude(item: &mut Item) {
+    if let Item::Mod(ItemMod {
+        content: Some((_, items)),
+        ..
+    }) = item
+    {
+        items.iter_mut().for_each(with_prelude);
+        items.insert(0, Item::Verbatim(prelude()));
+    }
 }
 
 /// The text of the file that holds the module tree of all packages; each module includes the file
@@ -95,6 +118,7 @@ impl<'a> Node<'a> {
     fn messages(&self, scope: &Scope) -> Result<TokenStream, Error> {
         let mut tokens = TokenStream::new();
         if let Some(package) = self.package {
+            tokens.extend(prelude());
             tokens.extend(types(package)?);
             tokens.extend(message_markers(&package.messages, scope)?);
         }
@@ -121,6 +145,12 @@ impl<'a> Node<'a> {
     fn write(&self, depth: usize, text: &mut String) {
         let indent = "    ".repeat(depth);
         if let Some(package) = self.package {
+            // At the root the module is the user's, and so are the names in it.
+            if depth > 0 {
+                text.push_str(&format!(
+                    "{indent}#[allow(unused_imports, clippy::wildcard_imports)]\n{indent}use ::core::prelude::v1::*;\n"
+                ));
+            }
             text.push_str(&format!(
                 "{indent}::core::include!(\"{}\");\n",
                 file_name(&package.name)

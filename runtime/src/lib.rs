@@ -82,9 +82,17 @@ pub use self::{
 /// ```text
 /// daemoneye_ipc::include_schema!("inventory.v1");
 /// ```
+///
+/// In a crate with `#![no_implicit_prelude]`, the module that it is in needs `use ::core::prelude::v1::*;`.
+/// The module tree (`schema.rs`) sees to that itself.
 #[macro_export]
 macro_rules! include_schema {
     ($package:literal) => {
-        include!(concat!(env!("OUT_DIR"), "/", $package, ".rs"));
+        ::core::include!(::core::concat!(
+            ::core::env!("OUT_DIR"),
+            "/",
+            $package,
+            ".rs"
+        ));
     };
 }

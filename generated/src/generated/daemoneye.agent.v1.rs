@@ -33,6 +33,8 @@ pub struct RunTaskRequest {
 )]
 /// Nested message and enum types in `RunTaskRequest`.
 pub mod run_task_request {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// The operation.
     #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -107,6 +109,8 @@ pub struct RunTaskResponse {
 )]
 /// Nested message and enum types in `RunTaskResponse`.
 pub mod run_task_response {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// The result, of the operation's kind.
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -452,6 +456,8 @@ pub struct UploadRulesRequest {
 )]
 /// Nested message and enum types in `UploadRulesRequest`.
 pub mod upload_rules_request {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// Which part.
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]

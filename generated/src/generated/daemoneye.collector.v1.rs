@@ -286,6 +286,8 @@ pub struct HeartbeatRequest {
 )]
 /// Nested message and enum types in `HeartbeatRequest`.
 pub mod heartbeat_request {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// What it is.
     #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -477,6 +479,8 @@ pub struct HeartbeatResponse {
 )]
 /// Nested message and enum types in `HeartbeatResponse`.
 pub mod heartbeat_response {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// What it is.
     #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -575,6 +579,8 @@ pub struct Command {
 )]
 /// Nested message and enum types in `Command`.
 pub mod command {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// What to do.
     #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -938,6 +944,8 @@ pub struct UpdateConfigRequest {
 )]
 /// Nested message and enum types in `UpdateConfigRequest`.
 pub mod update_config_request {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// The new settings.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]

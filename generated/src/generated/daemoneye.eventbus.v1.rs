@@ -485,6 +485,8 @@ pub struct SubscribeResponse {
 )]
 /// Nested message and enum types in `SubscribeResponse`.
 pub mod subscribe_response {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// What it is.
     #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]

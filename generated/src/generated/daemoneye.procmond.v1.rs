@@ -895,6 +895,8 @@ pub struct WatchProcessesResponse {
 )]
 /// Nested message and enum types in `WatchProcessesResponse`.
 pub mod watch_processes_response {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     /// What it is.
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]

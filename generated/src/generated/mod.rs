@@ -6,6 +6,8 @@ pub mod daemoneye {
     pub mod agent {
         /// Package `daemoneye.agent.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.agent.v1.rs");
         }
     }
@@ -13,6 +15,8 @@ pub mod daemoneye {
     pub mod collector {
         /// Package `daemoneye.collector.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.collector.v1.rs");
         }
     }
@@ -20,6 +24,8 @@ pub mod daemoneye {
     pub mod conformance {
         /// Package `daemoneye.conformance.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.conformance.v1.rs");
         }
     }
@@ -27,6 +33,8 @@ pub mod daemoneye {
     pub mod eventbus {
         /// Package `daemoneye.eventbus.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.eventbus.v1.rs");
         }
     }
@@ -34,6 +42,8 @@ pub mod daemoneye {
     pub mod procmond {
         /// Package `daemoneye.procmond.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.procmond.v1.rs");
         }
     }

@@ -6,6 +6,8 @@ pub mod daemoneye {
     pub mod health {
         /// Package `daemoneye.health.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.health.v1.rs");
         }
     }
@@ -13,6 +15,8 @@ pub mod daemoneye {
     pub mod introspection {
         /// Package `daemoneye.introspection.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.introspection.v1.rs");
         }
     }
@@ -20,6 +24,8 @@ pub mod daemoneye {
     pub mod ipc {
         /// Package `daemoneye.ipc.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.ipc.v1.rs");
         }
     }
@@ -27,6 +33,8 @@ pub mod daemoneye {
     pub mod reflection {
         /// Package `daemoneye.reflection.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("daemoneye.reflection.v1.rs");
         }
     }

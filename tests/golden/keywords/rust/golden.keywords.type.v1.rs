@@ -65,6 +65,8 @@ pub struct Box {
 )]
 /// Nested message and enum types in `Box`.
 pub mod r#box {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Dyn {
@@ -73,6 +75,8 @@ pub mod r#box {
     }
     /// Nested message and enum types in `Dyn`.
     pub mod r#dyn {
+        #[allow(unused_imports, clippy::wildcard_imports)]
+        use ::core::prelude::v1::*;
         #[derive(
             Clone,
             Copy,

@@ -8,6 +8,8 @@ pub mod golden {
         pub mod r#type {
             /// Package `golden.keywords.type.v1`.
             pub mod v1 {
+                #[allow(unused_imports, clippy::wildcard_imports)]
+                use ::core::prelude::v1::*;
                 ::core::include!("golden.keywords.type.v1.rs");
             }
         }

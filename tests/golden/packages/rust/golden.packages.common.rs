@@ -25,6 +25,8 @@ pub struct Book {
 )]
 /// Nested message and enum types in `Book`.
 pub mod book {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Title {

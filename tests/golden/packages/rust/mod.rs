@@ -6,13 +6,19 @@ pub mod golden {
     pub mod packages {
         /// Package `golden.packages.common`.
         pub mod common {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("golden.packages.common.rs");
         }
         /// Package `golden.packages.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("golden.packages.v1.rs");
             /// Package `golden.packages.v1.deeper`.
             pub mod deeper {
+                #[allow(unused_imports, clippy::wildcard_imports)]
+                use ::core::prelude::v1::*;
                 ::core::include!("golden.packages.v1.deeper.rs");
             }
         }

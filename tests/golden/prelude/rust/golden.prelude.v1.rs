@@ -59,6 +59,8 @@ pub struct Result {
 )]
 /// Nested message and enum types in `Result`.
 pub mod result {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub enum Result {

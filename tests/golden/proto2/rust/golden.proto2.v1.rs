@@ -31,6 +31,8 @@ pub struct Request {
 )]
 /// Nested message and enum types in `Request`.
 pub mod request {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Item {

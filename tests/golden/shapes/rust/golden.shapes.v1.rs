@@ -74,6 +74,8 @@ pub struct Shapes {
 )]
 /// Nested message and enum types in `Shapes`.
 pub mod shapes {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub enum Choice {
