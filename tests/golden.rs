@@ -32,6 +32,7 @@ golden! {
     options: "golden/options/rust/mod.rs",
     packages: "golden/packages/rust/mod.rs",
     prelude: "golden/prelude/rust/mod.rs",
+    rules: "golden/rules/rust/mod.rs",
     proto2: "golden/proto2/rust/mod.rs",
     services: "golden/services/rust/mod.rs",
     shapes: "golden/shapes/rust/mod.rs",

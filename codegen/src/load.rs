@@ -243,6 +243,12 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The rules of protovalidate, which every schema can import.
+const VALIDATE: (&str, &str) = (
+    "buf/validate/validate.proto",
+    include_str!("../schemas/buf/validate/validate.proto"),
+);
+
 /// Looks files up below the include roots, then among the well-known types, and keeps what it read.
 struct Recording {
     includes: Vec<PathBuf>,
@@ -268,6 +274,9 @@ impl FileResolver for Recording {
                 text: text.clone(),
             });
             return File::from_source(name, &text);
+        }
+        if name == VALIDATE.0 {
+            return File::from_source(name, VALIDATE.1);
         }
         GoogleFileResolver::new().open_file(name)
     }

@@ -3,17 +3,23 @@
 //! **Invariant**: no tokens, no descriptors of a library, nothing that is not decided by the schema
 //! and the caller's options; equal schemas give equal models.
 
+mod rules;
+
+pub use self::rules::{
+    Access, CelRule, Check, Exclusive, FieldRules, Literal, MessageRules, RequiredOneof, Rule,
+    Unique, ValueRules,
+};
 use crate::error::Place;
 
 /// All packages that code is emitted for, sorted by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Schema {
     /// The packages.
     pub packages: Vec<Package>,
 }
 
 /// One protobuf package: the contents of one Rust module.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Package {
     /// The name, such as `inventory.v1`; empty for files without a package.
     pub name: String,
@@ -30,12 +36,14 @@ pub struct Package {
 }
 
 /// A message type that the package defines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// Its type.
     pub ty: TypeRef,
     /// [`message_hash`](crate::message_hash) of its full name.
     pub hash: u64,
+    /// What the schema asks of its values, and of those of messages inside; `None` for nothing.
+    pub rules: Option<MessageRules>,
     /// Where it is defined.
     pub place: Option<Place>,
 }
@@ -105,6 +113,10 @@ pub struct Method {
     pub input: TypeRef,
     /// The response message.
     pub output: TypeRef,
+    /// Whether the schema has rules for requests.
+    pub checks_input: bool,
+    /// Whether the schema has rules for responses.
+    pub checks_output: bool,
     /// Documentation lines.
     pub docs: Vec<String>,
     /// Whether the schema marks it deprecated.

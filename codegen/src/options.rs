@@ -45,9 +45,11 @@ impl Options {
 
     /// Whether that package or type is in another module or crate.
     pub(crate) fn is_elsewhere(&self, full_name: &str) -> bool {
-        let well_known = full_name.strip_prefix("google.protobuf");
-        well_known.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            || self.is_extern(full_name)
+        let known = ["google.protobuf", "buf.validate"];
+        known.iter().any(|package| {
+            let rest = full_name.strip_prefix(package);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        }) || self.is_extern(full_name)
     }
 
     /// Whether an extern path covers that package or message (named without a leading dot).

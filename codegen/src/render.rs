@@ -7,7 +7,7 @@ use quote::quote;
 use syn::{Item, ItemMod};
 
 use crate::emit::names::ident;
-use crate::emit::{Scope, message_markers, package_items};
+use crate::emit::{Scope, message_items, package_items};
 use crate::error::{Error, Problem, ProblemKind};
 use crate::model::{Package, Schema};
 
@@ -120,7 +120,7 @@ impl<'a> Node<'a> {
         if let Some(package) = self.package {
             tokens.extend(prelude());
             tokens.extend(types(package)?);
-            tokens.extend(message_markers(&package.messages, scope)?);
+            tokens.extend(message_items(&package.messages, scope)?);
         }
         for child in &self.children {
             let name = ident(child.name);

@@ -8,6 +8,7 @@ mod well_known;
 pub use crate::{
     client::{BidiStreamingCall, ClientStreamingCall, ServerStreamingCall, Stub, UnaryCall},
     server::{HandlerSlot, ServerCall, Service},
+    validate::rules,
 };
 
 /// A message of the schema whose full name hashes to `HASH`: the first eight bytes, little-endian, of

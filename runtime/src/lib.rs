@@ -53,6 +53,7 @@ pub mod session;
 pub mod status;
 pub mod testing;
 pub mod transport;
+pub mod validate;
 pub mod wire;
 
 #[doc(hidden)]

@@ -4,7 +4,7 @@
 //! does is the runtime's.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
 
 use super::{Scope, deprecated, doc, names};
 use crate::error::Error;
@@ -86,6 +86,17 @@ fn client_method(index: usize, method: &Method, scope: &Scope) -> Result<TokenSt
         ),
         MethodKind::BidiStreaming => (quote!(BidiStreamingCall), quote!(bidi_streaming(#index))),
     };
+    let check = |name: &str| {
+        let (name, runtime) = (format_ident!("{name}"), scope.runtime());
+        quote!(.#name(#runtime::validate::Validate::validate))
+    };
+    let mut checks = TokenStream::new();
+    if method.checks_input {
+        checks.extend(check("check_request"));
+    }
+    if method.checks_output {
+        checks.extend(check("check_response"));
+    }
     let request = if method.kind.client_streams() {
         TokenStream::new()
     } else {
@@ -95,7 +106,7 @@ fn client_method(index: usize, method: &Method, scope: &Scope) -> Result<TokenSt
         #doc
         #deprecated
         #visibility fn #name(&self #request) -> #private::#call<#input, #output> {
-            self.stub.#start
+            self.stub.#start #checks
         }
     })
 }

@@ -8,13 +8,14 @@ mod handler;
 pub mod names;
 mod scope;
 mod server;
+mod validate;
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
 pub use self::handler::{handler_trait, method_signature};
 pub use self::scope::Scope;
-pub use self::server::Dispatch;
+pub use self::server::{Dispatch, Words};
 use crate::error::Error;
 use crate::model::{Message, Package, Service};
 
@@ -34,18 +35,22 @@ pub fn service_items(
     Ok(quote!(#descriptor #server #client))
 }
 
-/// The markers by which a message type is known at compile time.
+/// What messages have beside prost's: the markers by which they are known at compile time, and checks
+/// by the rules of the schema.
 ///
 /// # Errors
 ///
 /// [`Error::Schema`] when a message cannot be named from the scope.
-pub fn message_markers(messages: &[Message], scope: &Scope) -> Result<TokenStream, Error> {
+pub fn message_items(messages: &[Message], scope: &Scope) -> Result<TokenStream, Error> {
     let private = scope.private();
     let mut tokens = TokenStream::new();
     for message in messages {
         let ty = scope.ty(&message.ty)?;
         let hash = hex(message.hash);
         tokens.extend(quote!(impl #private::IsMessage<#hash> for #ty {}));
+        if let Some(rules) = &message.rules {
+            tokens.extend(validate::checks(message, rules, scope)?);
+        }
     }
     Ok(tokens)
 }
@@ -56,7 +61,7 @@ pub fn message_markers(messages: &[Message], scope: &Scope) -> Result<TokenStrea
 ///
 /// [`Error::Schema`] when a message cannot be named from the scope.
 pub fn package_items(package: &Package, scope: &Scope) -> Result<TokenStream, Error> {
-    let mut tokens = message_markers(&package.messages, scope)?;
+    let mut tokens = message_items(&package.messages, scope)?;
     for service in &package.services {
         tokens.extend(handler_trait(service, scope)?);
         tokens.extend(service_items(service, scope, &Dispatch::Calls)?);

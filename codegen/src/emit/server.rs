@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
 
 use super::{Scope, names};
 use crate::model::{Method, MethodKind, Service};
@@ -126,25 +126,60 @@ fn arm(index: usize, method: &Method, handler: &Ident, dispatch: &Dispatch) -> T
         return quote!(#index => { slot.run(async move { #body }); });
     }
     let name = names::ident(&method.rust_name);
+    let Words {
+        request,
+        inbound,
+        reply,
+        reply_stream,
+    } = Words::of(method);
     let body = match method.kind {
         MethodKind::Unary => quote! {
-            if let ::core::option::Option::Some(request) = call.request() {
-                call.reply(#handler::#name(&*handler, call.context(), request).await);
+            if let ::core::option::Option::Some(request) = call.#request() {
+                call.#reply(#handler::#name(&*handler, call.context(), request).await);
             }
         },
         MethodKind::ServerStreaming => quote! {
-            if let ::core::option::Option::Some(request) = call.request() {
-                call.reply_stream(#handler::#name(&*handler, call.context(), request).await).await;
+            if let ::core::option::Option::Some(request) = call.#request() {
+                call.#reply_stream(#handler::#name(&*handler, call.context(), request).await).await;
             }
         },
         MethodKind::ClientStreaming => quote! {
-            let requests = call.inbound();
-            call.reply(#handler::#name(&*handler, call.context(), requests).await);
+            let requests = call.#inbound();
+            call.#reply(#handler::#name(&*handler, call.context(), requests).await);
         },
         MethodKind::BidiStreaming => quote! {
-            let requests = call.inbound();
-            call.reply_stream(#handler::#name(&*handler, call.context(), requests).await).await;
+            let requests = call.#inbound();
+            call.#reply_stream(#handler::#name(&*handler, call.context(), requests).await).await;
         },
     };
     quote!(#index => { slot.run(async move { #body }); })
+}
+
+/// The functions of a call that a method's messages go through: with rules, they are checked.
+pub struct Words {
+    /// Takes the request.
+    pub request: Ident,
+    /// Takes the stream of requests.
+    pub inbound: Ident,
+    /// Gives the response.
+    pub reply: Ident,
+    /// Gives the stream of responses.
+    pub reply_stream: Ident,
+}
+
+impl Words {
+    /// Those for a method.
+    #[must_use]
+    pub fn of(method: &Method) -> Self {
+        let word = |checks: bool, word: &str| match checks {
+            true => format_ident!("valid_{word}"),
+            false => format_ident!("{word}"),
+        };
+        Self {
+            request: word(method.checks_input, "request"),
+            inbound: word(method.checks_input, "inbound"),
+            reply: word(method.checks_output, "reply"),
+            reply_stream: word(method.checks_output, "reply_stream"),
+        }
+    }
 }

@@ -3,22 +3,27 @@
 //! **Invariant**: message and method names become Rust names in prost alone; this module only asks it.
 
 mod descriptors;
+mod layout;
+mod literals;
+mod rules;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_build::Module;
-use prost_reflect::{FileDescriptor, ServiceDescriptor};
+use prost_reflect::{FileDescriptor, MessageDescriptor, ServiceDescriptor};
 use prost_types::FileDescriptorProto;
 use prost_types::method_options::IdempotencyLevel;
 
+use self::layout::Layout;
+use self::rules::{Mistake, Rules};
 use self::types::{Collected, Collector};
 use crate::error::{Error, Place, Problem, ProblemKind};
 use crate::fingerprint;
 use crate::hash::{message_hash, method_ordinal};
 use crate::load::Loaded;
 use crate::model::{
-    Enum, Idempotency, Message, Method, MethodKind, Package, Schema, Service, TypeRef,
+    Enum, Idempotency, Message, MessageRules, Method, MethodKind, Package, Schema, Service, TypeRef,
 };
 use crate::options::Options;
 
@@ -38,13 +43,16 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
         .collect();
     check_selection(loaded, options, &wanted)?;
     let (collected, mut texts) = run_prost(&files, options)?;
-    let mut packages = Vec::new();
+    let rules = Rules::of(&loaded.pool);
+    let (mut packages, mut mistakes) = (Vec::new(), Vec::new());
     for name in wanted {
         let files = files.iter().filter(|file| file.package_name() == name);
         let package = Lowering {
             loaded,
             options,
             collected: &collected,
+            rules: &rules,
+            mistakes: &mut mistakes,
         }
         .package(&name, files, texts.remove(&name).unwrap_or_default())?;
         if !(package.messages.is_empty()
@@ -55,7 +63,8 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
         }
     }
     let schema = Schema { packages };
-    let problems = crate::check::problems(&schema);
+    let mut problems = crate::check::problems(&schema);
+    problems.append(&mut mistakes);
     if problems.is_empty() {
         Ok(schema)
     } else {
@@ -127,25 +136,34 @@ struct Lowering<'a> {
     loaded: &'a Loaded,
     options: &'a Options,
     collected: &'a Collected,
+    rules: &'a Rules,
+    mistakes: &'a mut Vec<Problem>,
 }
 
 impl Lowering<'_> {
     fn package<'f>(
-        &self,
+        &mut self,
         name: &str,
         files: impl Iterator<Item = &'f FileDescriptor>,
         types: String,
     ) -> Result<Package, Error> {
         let (mut messages, mut enums, mut services) = (Vec::new(), Vec::new(), Vec::new());
+        // Read for the first message that has rules.
+        let mut layout = None;
         for file in files {
             for message in descriptors::messages(file) {
                 let full_name = message.full_name();
                 if let Some(ty) = self.own_type(full_name)? {
-                    let place = self.place(file, message.path());
+                    let rules = self.rules.covers(full_name).then(|| {
+                        let layout =
+                            layout.get_or_insert_with(|| Layout::read(&types).unwrap_or_default());
+                        self.message_rules(file, &message, &ty, layout)
+                    });
                     messages.push(Message {
-                        ty,
                         hash: message_hash(full_name),
-                        place,
+                        rules,
+                        place: self.place(file, message.path()),
+                        ty,
                     });
                 }
             }
@@ -173,6 +191,27 @@ impl Lowering<'_> {
             enums,
             services,
         })
+    }
+
+    fn message_rules(
+        &mut self,
+        file: &FileDescriptor,
+        message: &MessageDescriptor,
+        ty: &TypeRef,
+        layout: &Layout,
+    ) -> MessageRules {
+        let (rules, mistakes) = self.rules.lower(message, &ty.rust_path, layout);
+        for Mistake {
+            path,
+            message,
+            help,
+        } in mistakes
+        {
+            let place = self.place(file, &path);
+            let problem = Problem::new(ProblemKind::Meaning, message);
+            self.mistakes.push(problem.at(place).help(help));
+        }
+        rules
     }
 
     /// The type of that name, or nothing when an extern path says that it is defined elsewhere.
@@ -214,6 +253,8 @@ impl Lowering<'_> {
                 idempotency: idempotency(named.options.idempotency_level()),
                 input: self.type_ref(&named.input_proto_type, &named.input_type),
                 output: self.type_ref(&named.output_proto_type, &named.output_type),
+                checks_input: self.rules.covers(descriptor.input().full_name()),
+                checks_output: self.rules.covers(descriptor.output().full_name()),
                 docs: types::docs(&named.comments),
                 deprecated: named.options.deprecated(),
                 place: self.place(&file, descriptor.path()),

@@ -13,7 +13,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Ident, Type};
 
-use daemoneye_ipc_codegen::emit::names;
+use daemoneye_ipc_codegen::emit::{Words, names};
 use daemoneye_ipc_codegen::model::TypeRef;
 
 use super::check::{Answer, arguments, first_argument, last_segment, reply_stream, stream_item};
@@ -75,8 +75,9 @@ fn is_called(ty: &Type, message: &TypeRef) -> bool {
 fn call(answer: &Answer<'_>, handler: &Ident) -> TokenStream {
     let method = names::ident(&answer.method.rust_name);
     let request = answer.request;
-    let take = take(answer);
-    let give = give(answer);
+    let words = Words::of(answer.method);
+    let take = take(answer, &words);
+    let give = give(answer, &words);
     quote! {
         #take
         #give
@@ -89,14 +90,18 @@ fn call(answer: &Answer<'_>, handler: &Ident) -> TokenStream {
 }
 
 /// Takes the request, or the stream of them, if the type can be taken.
-fn take(answer: &Answer<'_>) -> TokenStream {
+fn take(answer: &Answer<'_>, words: &Words) -> TokenStream {
+    let Words {
+        request, inbound, ..
+    } = words;
+    let checked = checked(answer.method.checks_input);
     let (taken, take) = if answer.method.kind.client_streams() {
         (
             quote!(::daemoneye_ipc::Inbound<M>),
-            quote!(::core::option::Option::Some(call.inbound())),
+            quote!(::core::option::Option::Some(call.#inbound())),
         )
     } else {
-        (quote!(M), quote!(call.request()))
+        (quote!(M), quote!(call.#request()))
     };
     quote! {
         struct __Take<T>(::core::marker::PhantomData<T>);
@@ -111,7 +116,7 @@ fn take(answer: &Answer<'_>) -> TokenStream {
         impl<T> __TakeNothing<T> for __Take<T> {}
         impl<M> __Take<#taken>
         where
-            M: ::daemoneye_ipc::prost::Message + ::core::default::Default,
+            M: ::daemoneye_ipc::prost::Message + ::core::default::Default #checked,
         {
             fn take(
                 self,
@@ -124,7 +129,13 @@ fn take(answer: &Answer<'_>) -> TokenStream {
 }
 
 /// Gives the reply, or the stream of them, if the type can be given.
-fn give(answer: &Answer<'_>) -> TokenStream {
+fn give(answer: &Answer<'_>, words: &Words) -> TokenStream {
+    let Words {
+        reply,
+        reply_stream,
+        ..
+    } = words;
+    let checked = checked(answer.method.checks_output);
     let result = quote!(::core::result::Result);
     let status = quote!(::daemoneye_ipc::Status);
     let (parameters, given, stream, give) = if answer.method.kind.server_streams() {
@@ -134,14 +145,14 @@ fn give(answer: &Answer<'_>) -> TokenStream {
             quote! {
                 S: ::daemoneye_ipc::Stream<Item = #result<M, #status>> + ::core::marker::Send,
             },
-            quote!(call.reply_stream(self.0).await;),
+            quote!(call.#reply_stream(self.0).await;),
         )
     } else {
         (
             quote!(M),
             quote!(M),
             TokenStream::new(),
-            quote!(call.reply(self.0);),
+            quote!(call.#reply(self.0);),
         )
     };
     quote! {
@@ -158,11 +169,19 @@ fn give(answer: &Answer<'_>) -> TokenStream {
         impl<#parameters> __Give<#result<#given, #status>>
         where
             #stream
-            M: ::daemoneye_ipc::prost::Message,
+            M: ::daemoneye_ipc::prost::Message #checked,
         {
             async fn give(self, call: &::daemoneye_ipc::__private::ServerCall) {
                 #give
             }
         }
+    }
+}
+
+/// What a message with rules must be besides.
+fn checked(has_rules: bool) -> TokenStream {
+    match has_rules {
+        true => quote!(+ ::daemoneye_ipc::validate::Validate),
+        false => TokenStream::new(),
     }
 }

@@ -199,6 +199,8 @@ fn guessed_method(function: &TraitItemFn) -> Option<Method> {
         idempotency: Idempotency::Unknown,
         input: ty(input),
         output: ty(output),
+        checks_input: false,
+        checks_output: false,
         docs: Vec::new(),
         deprecated: false,
         place: None,

@@ -30,6 +30,7 @@ pub struct ChannelBuilder {
     pub(super) interceptors: Vec<Arc<dyn DynInterceptor>>,
     pub(super) services: Vec<&'static ServiceDescriptor>,
     pub(super) dial: Dial,
+    pub(super) validates: bool,
 }
 
 /// Where connections come from.
@@ -49,6 +50,7 @@ impl ChannelBuilder {
             interceptors: Vec::new(),
             services: Vec::new(),
             dial: Dial::Endpoint,
+            validates: false,
         }
     }
 
@@ -64,6 +66,15 @@ impl ChannelBuilder {
     #[must_use]
     pub fn interceptor(mut self, interceptor: impl ClientInterceptor) -> Self {
         self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Checks requests before they leave, and responses as they arrive, by the rules of the schema. A
+    /// request that breaks them fails as it would at the server, without having been sent; for a
+    /// response that does, the call fails with INTERNAL.
+    #[must_use]
+    pub const fn validate(mut self) -> Self {
+        self.validates = true;
         self
     }
 

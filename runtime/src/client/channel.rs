@@ -66,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) endpoint: Arc<str>,
     pub(crate) dial: Dial,
     interceptors: Arc<[Arc<dyn DynInterceptor>]>,
+    validates: bool,
     services: Mutex<Vec<&'static ServiceDescriptor>>,
     current: Mutex<Option<Arc<Connection>>>,
     pub(crate) progress: watch::Sender<Progress>,
@@ -199,6 +200,7 @@ impl Channel {
             interceptors,
             services,
             dial,
+            validates,
         } = builder;
         config.validate()?;
         let idle = Progress {
@@ -211,6 +213,7 @@ impl Channel {
             endpoint: config.endpoint_path.to_string_lossy().into(),
             dial,
             interceptors: interceptors.into(),
+            validates,
             services: Mutex::new(services),
             current: Mutex::default(),
             progress: watch::Sender::new(idle),
@@ -313,6 +316,11 @@ impl Channel {
 
     pub(super) fn is_intercepted(&self) -> bool {
         !self.interceptors().is_empty()
+    }
+
+    /// Whether its calls check their messages by the rules of the schema.
+    pub(super) fn validates(&self) -> bool {
+        self.0.0.validates
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

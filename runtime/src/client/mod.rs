@@ -57,6 +57,20 @@ macro_rules! call_options {
                 self
             }
 
+            /// What the requests of this method are checked by, if the channel
+            /// [validates](crate::ChannelBuilder::validate). Generated code says it.
+            pub fn check_request(mut self, check: crate::validate::Check<$req>) -> Self {
+                self.request_check = self.spec().channel.validates().then_some(check);
+                self
+            }
+
+            /// What the responses of this method are checked by, if the channel
+            /// [validates](crate::ChannelBuilder::validate). Generated code says it.
+            pub fn check_response(mut self, check: crate::validate::Check<$rep>) -> Self {
+                self.response_check = self.spec().channel.validates().then_some(check);
+                self
+            }
+
             /// Whether to wait, within the deadline and `reconnect.max_attempts`, for a server that
             /// cannot be reached now. By default such a call fails at once.
             pub fn wait_for_ready(mut self, wait: bool) -> Self {

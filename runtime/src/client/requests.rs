@@ -6,7 +6,6 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
-    marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -18,8 +17,9 @@ use super::{
     flight::{Flight, Place, over},
     open::Spec,
     streaming::poll_departure,
+    unary::check_request,
 };
-use crate::{error::CallError, metadata::Metadata, status::Status};
+use crate::{error::CallError, metadata::Metadata, status::Status, validate::Check};
 
 macro_rules! request_stream_call {
     ($(#[$doc:meta])* $call:ident) => {
@@ -28,7 +28,8 @@ macro_rules! request_stream_call {
         pub struct $call<Req, Rep> {
             spec: Spec,
             flight: Option<Flight>,
-            types: PhantomData<fn(Req) -> Rep>,
+            request_check: Option<Check<Req>>,
+            response_check: Option<Check<Rep>>,
         }
 
         impl<Req, Rep> $call<Req, Rep> {
@@ -36,7 +37,8 @@ macro_rules! request_stream_call {
                 Self {
                     spec,
                     flight: None,
-                    types: PhantomData,
+                    request_check: None,
+                    response_check: None,
                 }
             }
 
@@ -93,8 +95,8 @@ impl<Req: Message, Rep: Message + Default> Future for ClientStreamingCall<Req, R
         let begin = || Flight::new(&this.spec, None);
         let flight = ready!(poll_departure(&mut this.flight, begin, cx))?;
         Poll::Ready(Ok(ClientStream {
-            responses: Streaming::new(flight),
-            requests: PhantomData,
+            responses: Streaming::new(flight, this.response_check),
+            check: this.request_check,
         }))
     }
 }
@@ -107,8 +109,8 @@ impl<Req: Message, Rep: Message + Default> Future for BidiStreamingCall<Req, Rep
         let begin = || Flight::new(&this.spec, None);
         let flight = ready!(poll_departure(&mut this.flight, begin, cx))?;
         Poll::Ready(Ok(BidiStream {
-            responses: Streaming::new(flight),
-            requests: PhantomData,
+            responses: Streaming::new(flight, this.response_check),
+            check: this.request_check,
         }))
     }
 }
@@ -131,17 +133,17 @@ impl<Req: Message, Rep: Message + Default> Future for BidiStreamingCall<Req, Rep
 /// ```
 pub struct ClientStream<Req, Rep> {
     responses: Streaming<Rep>,
-    requests: PhantomData<fn(Req)>,
+    check: Option<Check<Req>>,
 }
 
 impl<Req: Message, Rep: Message + Default> ClientStream<Req, Rep> {
     /// Sends a request, waiting until the server takes more.
     ///
     /// # Errors
-    /// [`TooLarge`](crate::IpcError::TooLarge) if the message does not fit a frame, and the call goes
-    /// on; otherwise the call is over, and [`finish`](Self::finish) tells how it ended.
+    /// [`TooLarge`](crate::IpcError::TooLarge) if the message does not fit a frame, INVALID_ARGUMENT if
+    /// it is checked and breaks a rule of its schema, and the call goes on; otherwise the call is over, and [`finish`](Self::finish) tells how it ended.
     pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
-        send(&mut self.responses, &request).await
+        send(&mut self.responses, self.check, &request).await
     }
 
     /// Waits until the call takes no more requests because it is over: the server may end it, or its
@@ -215,7 +217,7 @@ impl<Req, Rep> fmt::Debug for ClientStream<Req, Rep> {
 /// ```
 pub struct BidiStream<Req, Rep> {
     responses: Streaming<Rep>,
-    requests: PhantomData<fn(Req)>,
+    check: Option<Check<Req>>,
 }
 
 impl<Req: Message, Rep: Message + Default> BidiStream<Req, Rep> {
@@ -224,7 +226,7 @@ impl<Req: Message, Rep: Message + Default> BidiStream<Req, Rep> {
     /// # Errors
     /// As [`ClientStream::send`]; [`message`](Self::message) tells how the call ended.
     pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
-        send(&mut self.responses, &request).await
+        send(&mut self.responses, self.check, &request).await
     }
 
     /// Ends the requests; responses may still come.
@@ -256,7 +258,7 @@ impl<Req: Message, Rep: Message + Default> BidiStream<Req, Rep> {
             place: flight.place().cloned(),
             spec: flight.spec.clone(),
             finished: false,
-            requests: PhantomData,
+            check: self.check,
         };
         (sender, self.responses)
     }
@@ -300,7 +302,7 @@ pub struct BidiSender<Req> {
     place: Option<Place>,
     spec: Spec,
     finished: bool,
-    requests: PhantomData<fn(Req)>,
+    check: Option<Check<Req>>,
 }
 
 impl<Req: Message> BidiSender<Req> {
@@ -309,6 +311,7 @@ impl<Req: Message> BidiSender<Req> {
     /// # Errors
     /// As [`ClientStream::send`]; the other half tells how the call ended.
     pub async fn send(&mut self, request: Req) -> Result<(), CallError> {
+        check_request(self.check, &request, &self.spec)?;
         if let Some(place) = &self.place
             && poll_fn(|cx| place.poll_room(cx)).await
         {
@@ -343,11 +346,16 @@ impl<Req> fmt::Debug for BidiSender<Req> {
     }
 }
 
-async fn send<Req, Rep>(responses: &mut Streaming<Rep>, request: &Req) -> Result<(), CallError>
+async fn send<Req, Rep>(
+    responses: &mut Streaming<Rep>,
+    check: Option<Check<Req>>,
+    request: &Req,
+) -> Result<(), CallError>
 where
     Req: Message,
     Rep: Message + Default,
 {
+    check_request(check, request, &responses.flight.spec)?;
     while let Some(place) = poll_fn(|cx| responses.poll_open(cx)).await {
         if poll_fn(|cx| responses.poll_room(&place, cx)).await {
             place.send(request, &responses.flight.spec)?;

@@ -7,7 +7,6 @@ use std::{
     collections::VecDeque,
     fmt,
     future::{Future, poll_fn},
-    marker::PhantomData,
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -22,14 +21,9 @@ use super::{
     flight::{Flight, Place},
     interceptor::Reply,
     open::Spec,
-    unary::decode,
+    unary::{check_request, decode, decode_message},
 };
-use crate::{
-    error::{CallError, IpcError},
-    metadata::Metadata,
-    session::cost,
-    wire::Encoded,
-};
+use crate::{error::CallError, metadata::Metadata, session::cost, validate::Check, wire::Encoded};
 
 /// A server-streaming call: resolves to the [`Streaming`] responses once the request is queued.
 ///
@@ -56,7 +50,8 @@ pub struct ServerStreamingCall<Req, Rep> {
     spec: Spec,
     request: Req,
     flight: Option<Flight>,
-    response: PhantomData<fn() -> Rep>,
+    request_check: Option<Check<Req>>,
+    response_check: Option<Check<Rep>>,
 }
 
 impl<Req, Rep> ServerStreamingCall<Req, Rep> {
@@ -65,7 +60,8 @@ impl<Req, Rep> ServerStreamingCall<Req, Rep> {
             spec,
             request,
             flight: None,
-            response: PhantomData,
+            request_check: None,
+            response_check: None,
         }
     }
 
@@ -87,12 +83,15 @@ impl<Req: Message, Rep: Message + Default> Future for ServerStreamingCall<Req, R
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        if this.flight.is_none() {
+            check_request(this.request_check, &this.request, &this.spec)?;
+        }
         let begin = || {
             let request = Encoded(this.request.encode_to_vec().into());
             Flight::new(&this.spec, Some(request))
         };
         let departed = ready!(poll_departure(&mut this.flight, begin, cx));
-        Poll::Ready(departed.map(Streaming::new))
+        Poll::Ready(departed.map(|flight| Streaming::new(flight, this.response_check)))
     }
 }
 
@@ -145,12 +144,12 @@ pub struct Streaming<M> {
     trailers: Metadata,
     /// The one response of a call without a response stream.
     response: Option<Bytes>,
-    message: PhantomData<fn() -> M>,
+    check: Option<Check<M>>,
 }
 
 impl<M: Message + Default> Streaming<M> {
     /// The stream of a call that is in flight.
-    pub(super) const fn new(flight: Flight) -> Self {
+    pub(super) const fn new(flight: Flight, check: Option<Check<M>>) -> Self {
         Self {
             flight,
             batch: VecDeque::new(),
@@ -160,7 +159,7 @@ impl<M: Message + Default> Streaming<M> {
             error: None,
             trailers: Metadata::new(),
             response: None,
-            message: PhantomData,
+            check,
         }
     }
 
@@ -185,12 +184,12 @@ impl<M: Message + Default> Streaming<M> {
         };
         self.consumed += cost(payload.len());
         self.report();
-        let decoded = M::decode(payload).map_err(|error| {
+        let decoded = decode_message(&self.flight.spec, self.check, payload);
+        if decoded.is_err() {
             self.batch.clear();
             self.ended = true;
             self.flight.abandon();
-            self.flight.spec.error(IpcError::Decode(error), true)
-        });
+        }
         Poll::Ready(Some(decoded))
     }
 
@@ -240,7 +239,7 @@ impl<M: Message + Default> Streaming<M> {
         poll_fn(|cx| self.poll_fill(cx)).await;
         match self.error.take() {
             Some(error) => Err(error),
-            None => decode(&self.flight.spec, self.response, self.trailers),
+            None => decode(&self.flight.spec, self.check, self.response, self.trailers),
         }
     }
 

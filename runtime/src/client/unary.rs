@@ -5,7 +5,6 @@
 
 use std::{
     future::Future,
-    marker::PhantomData,
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -24,6 +23,7 @@ use crate::{
     error::{CallError, IpcError},
     metadata::Metadata,
     status::Status,
+    validate::Check,
     wire::Payload,
 };
 
@@ -55,7 +55,8 @@ pub struct UnaryCall<Req, Rep> {
     active: Option<Active>,
     /// In place of `active`, if there are interceptors.
     run: Option<Run>,
-    response: PhantomData<fn() -> Rep>,
+    request_check: Option<Check<Req>>,
+    response_check: Option<Check<Rep>>,
 }
 
 impl<Req, Rep> UnaryCall<Req, Rep> {
@@ -66,7 +67,8 @@ impl<Req, Rep> UnaryCall<Req, Rep> {
             begun: false,
             active: None,
             run: None,
-            response: PhantomData,
+            request_check: None,
+            response_check: None,
         }
     }
 
@@ -91,6 +93,7 @@ impl<Req, Rep> Unpin for UnaryCall<Req, Rep> {}
 impl<Req: Message, Rep: Message + Default> UnaryCall<Req, Rep> {
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Rep, Metadata), CallError>> {
         if !mem::replace(&mut self.begun, true) {
+            check_request(self.request_check, &self.request, self.spec())?;
             if self.opening.spec.channel.is_intercepted() {
                 let request = self.request.encode_to_vec().into();
                 let call = OutgoingCall::begin(self.opening.spec.clone(), Some(request));
@@ -106,7 +109,10 @@ impl<Req: Message, Rep: Message + Default> UnaryCall<Req, Rep> {
                 ready!(poll_exchange(opening, active, &self.request, cx))
             }
         };
-        Poll::Ready(reply.and_then(|reply| decode(self.spec(), reply.payload, reply.trailers)))
+        let check = self.response_check;
+        Poll::Ready(
+            reply.and_then(|reply| decode(self.spec(), check, reply.payload, reply.trailers)),
+        )
     }
 }
 
@@ -171,13 +177,39 @@ pub(super) fn poll_exchange<P: Payload>(
 /// The response of a call that has to have one.
 pub(super) fn decode<Rep: Message + Default>(
     spec: &Spec,
+    check: Option<Check<Rep>>,
     payload: Option<Bytes>,
     trailers: Metadata,
 ) -> Result<(Rep, Metadata), CallError> {
     let missing = || IpcError::Status(Status::internal("the response is missing"));
     let payload = payload.ok_or_else(|| spec.error(missing(), true))?;
-    match Rep::decode(payload) {
-        Ok(response) => Ok((response, trailers)),
-        Err(error) => Err(spec.error(IpcError::Decode(error), true)),
+    decode_message(spec, check, payload).map(|response| (response, trailers))
+}
+
+/// A message that the server sent.
+pub(super) fn decode_message<Rep: Message + Default>(
+    spec: &Spec,
+    check: Option<Check<Rep>>,
+    payload: Bytes,
+) -> Result<Rep, CallError> {
+    let response =
+        Rep::decode(payload).map_err(|error| spec.error(IpcError::Decode(error), true))?;
+    if let Some(Err(violations)) = check.map(|check| check(&response)) {
+        let text = format!("the response breaks the rules of its schema: {violations}");
+        let status = Status::internal(text).with_detail(&violations);
+        return Err(spec.error(IpcError::Status(status), true));
+    }
+    Ok(response)
+}
+
+/// Refuses a request that breaks the rules of its schema, before it is sent.
+pub(super) fn check_request<Req>(
+    check: Option<Check<Req>>,
+    request: &Req,
+    spec: &Spec,
+) -> Result<(), CallError> {
+    match check.map(|check| check(request)) {
+        Some(Err(violations)) => Err(spec.error(IpcError::Status(violations.into()), false)),
+        _ => Ok(()),
     }
 }

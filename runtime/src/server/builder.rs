@@ -57,6 +57,7 @@ pub struct ServerBuilder {
     reflection: bool,
     introspection: bool,
     diagnostics: PeerPolicy,
+    validate_responses: bool,
 }
 
 impl ServerBuilder {
@@ -69,6 +70,7 @@ impl ServerBuilder {
             reflection: false,
             introspection: false,
             diagnostics: PeerPolicy::same_user(),
+            validate_responses: false,
         }
     }
 
@@ -104,6 +106,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn diagnostics_policy(mut self, policy: PeerPolicy) -> Self {
         self.diagnostics = policy;
+        self
+    }
+
+    /// Checks what handlers answer by the rules of the schema too. An answer that breaks them is a
+    /// neutral INTERNAL for the client; what is wrong with it goes to the log.
+    #[must_use]
+    pub const fn validate_responses(mut self) -> Self {
+        self.validate_responses = true;
         self
     }
 
@@ -173,6 +183,7 @@ impl ServerBuilder {
             registry: Arc::new(registry),
             services: self.services,
             interceptors: self.interceptors,
+            validate_responses: self.validate_responses,
             draining: CancellationToken::new(),
             counters: Counters::new(crate::driver::now()),
             connections: Mutex::default(),

@@ -21,7 +21,10 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::{
-    connection::Connection, context::CallContext, inbound::Inbound, interceptor::Response,
+    connection::Connection,
+    context::CallContext,
+    inbound::{Inbound, decode},
+    interceptor::Response,
     stats::Gauge,
 };
 use crate::{
@@ -29,6 +32,7 @@ use crate::{
     metadata::Metadata,
     session::{CallId, ServerSession, StartCall},
     status::Status,
+    validate::{Check, Validate},
     wire::Payload,
 };
 
@@ -251,21 +255,34 @@ impl ServerCall {
 
     /// The request. `None` if it does not decode, and the call is answered.
     pub fn request<M: Message + Default>(&self) -> Option<M> {
+        self.request_with(None)
+    }
+
+    /// The request. `None` if it does not decode or breaks the rules of its schema, and the call is
+    /// answered.
+    pub fn valid_request<M: Message + Default + Validate>(&self) -> Option<M> {
+        self.request_with(Some(M::validate))
+    }
+
+    fn request_with<M: Message + Default>(&self, check: Option<Check<M>>) -> Option<M> {
         let payload = self.payload.lock().take().unwrap_or_default();
-        match M::decode(payload) {
-            Ok(request) => Some(request),
-            Err(error) => {
-                self.fail(Status::from(error));
-                None
-            }
-        }
+        decode(payload, check)
+            .map_err(|status| self.fail(status))
+            .ok()
     }
 
     /// The request stream.
     #[must_use]
     pub fn inbound<M: Message + Default>(&self) -> Inbound<M> {
         let (conn, call) = self.place();
-        Inbound::new(Arc::clone(conn), call)
+        Inbound::new(Arc::clone(conn), call, None)
+    }
+
+    /// The request stream, in whose place a message that breaks the rules of its schema is an error.
+    #[must_use]
+    pub fn valid_inbound<M: Message + Default + Validate>(&self) -> Inbound<M> {
+        let (conn, call) = self.place();
+        Inbound::new(Arc::clone(conn), call, Some(M::validate))
     }
 
     /// Answers with the one response, or fails.
@@ -282,8 +299,37 @@ impl ServerCall {
         }
     }
 
+    /// Answers as [`reply`](Self::reply) does, with a response that the server may want to see checked.
+    pub fn valid_reply<M: Message + Validate>(&self, result: Result<M, Status>) {
+        let check = self.response_check();
+        self.reply(result.and_then(|response| checked(response, check)));
+    }
+
+    fn response_check<M: Validate>(&self) -> Option<Check<M>> {
+        let (conn, _) = self.place();
+        conn.core.validate_responses.then_some(M::validate)
+    }
+
     /// Answers with a stream of responses, or fails.
     pub async fn reply_stream<M, S>(&self, result: Result<S, Status>)
+    where
+        M: Message,
+        S: Stream<Item = Result<M, Status>>,
+    {
+        self.reply_stream_with(result, None).await;
+    }
+
+    /// Answers as [`reply_stream`](Self::reply_stream) does, with responses that the server may want to
+    /// see checked.
+    pub async fn valid_reply_stream<M, S>(&self, result: Result<S, Status>)
+    where
+        M: Message + Validate,
+        S: Stream<Item = Result<M, Status>>,
+    {
+        self.reply_stream_with(result, self.response_check()).await;
+    }
+
+    async fn reply_stream_with<M, S>(&self, result: Result<S, Status>, check: Option<Check<M>>)
     where
         M: Message,
         S: Stream<Item = Result<M, Status>>,
@@ -296,7 +342,7 @@ impl ServerCall {
         let (conn, call) = self.place();
         let mut sent = 0;
         while let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
-            let message = match item {
+            let message = match item.and_then(|message| checked(message, check)) {
                 Ok(message) => message,
                 Err(status) => return self.fail(status),
             };
@@ -329,6 +375,17 @@ impl ServerCall {
         self.fail(Status::unimplemented(
             "the service does not implement this method",
         ));
+    }
+}
+
+/// A response, if it keeps to the rules of its schema, or is not checked.
+fn checked<M>(response: M, check: Option<Check<M>>) -> Result<M, Status> {
+    match check.map(|check| check(&response)) {
+        Some(Err(violations)) => {
+            tracing::error!(%violations, "a response breaks the rules of its schema");
+            Err(Status::internal("internal error"))
+        }
+        _ => Ok(response),
     }
 }
 

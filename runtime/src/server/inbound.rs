@@ -6,7 +6,6 @@ use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
-    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,6 +19,7 @@ use super::connection::Connection;
 use crate::{
     session::{CallId, cost},
     status::Status,
+    validate::Check,
 };
 
 /// The messages that the client of a client-streaming or bidirectional call sends.
@@ -50,17 +50,17 @@ pub struct Inbound<M> {
     batch: VecDeque<Bytes>,
     consumed: i64,
     ended: bool,
-    message: PhantomData<fn() -> M>,
+    check: Option<Check<M>>,
 }
 
 impl<M: Message + Default> Inbound<M> {
-    pub(crate) const fn new(conn: Arc<Connection>, call: CallId) -> Self {
+    pub(crate) const fn new(conn: Arc<Connection>, call: CallId, check: Option<Check<M>>) -> Self {
         Self {
             source: Some((conn, call)),
             batch: VecDeque::new(),
             consumed: 0,
             ended: false,
-            message: PhantomData,
+            check,
         }
     }
 
@@ -71,14 +71,14 @@ impl<M: Message + Default> Inbound<M> {
             batch,
             consumed: 0,
             ended: true,
-            message: PhantomData,
+            check: None,
         }
     }
 
     /// The next message, or `None` at the end.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT if the message does not decode; CANCELLED, once, when the client goes away or
+    /// INVALID_ARGUMENT if the message does not decode, or breaks a rule of its schema; CANCELLED, once, when the client goes away or
     /// cancels before it half-closes, or the call's deadline passes. A handler's own future is dropped
     /// then; this is for what it gave to others, and for one that runs at that very moment.
     pub async fn message(&mut self) -> Result<Option<M>, Status> {
@@ -104,7 +104,7 @@ impl<M: Message + Default> Inbound<M> {
         Poll::Ready(self.batch.pop_front().map(|payload| {
             self.consumed += cost(payload.len());
             self.report();
-            M::decode(payload).map_err(Status::from)
+            decode(payload, self.check)
         }))
     }
 
@@ -126,6 +126,18 @@ impl<M: Message + Default> Stream for Inbound<M> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_message(cx)
+    }
+}
+
+/// A message of the client's, if it is one and keeps to the rules of its schema.
+pub(super) fn decode<M: Message + Default>(
+    payload: Bytes,
+    check: Option<Check<M>>,
+) -> Result<M, Status> {
+    let message = M::decode(payload)?;
+    match check.map(|check| check(&message)) {
+        Some(Err(violations)) => Err(violations.into()),
+        _ => Ok(message),
     }
 }
 

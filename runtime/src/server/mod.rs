@@ -63,6 +63,7 @@ pub(crate) struct ServerCore {
     pub(crate) registry: Arc<Registry>,
     pub(crate) services: Vec<Arc<dyn Service>>,
     pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
+    pub(crate) validate_responses: bool,
     pub(crate) counters: Counters,
     /// Cancelled when the server begins to drain.
     pub(crate) draining: CancellationToken,
