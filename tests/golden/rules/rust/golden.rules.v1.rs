@@ -417,6 +417,8 @@ pub struct Choices {
 )]
 /// Nested message and enum types in `Choices`.
 pub mod choices {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub enum Kind {
@@ -545,6 +547,8 @@ pub struct Tree {
 )]
 /// Nested message and enum types in `Tree`.
 pub mod tree {
+    #[allow(unused_imports, clippy::wildcard_imports)]
+    use ::core::prelude::v1::*;
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub enum Side {

@@ -6,6 +6,8 @@ pub mod golden {
     pub mod rules {
         /// Package `golden.rules.v1`.
         pub mod v1 {
+            #[allow(unused_imports, clippy::wildcard_imports)]
+            use ::core::prelude::v1::*;
             ::core::include!("golden.rules.v1.rs");
         }
     }
