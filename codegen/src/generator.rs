@@ -40,6 +40,9 @@ pub struct Generated {
     pub files: Vec<GeneratedFile>,
     /// Every schema file that was read.
     pub inputs: Vec<PathBuf>,
+    /// The folders in which a new file may take the place of one that was read: include roots that
+    /// come before the one which holds an import.
+    pub passed_by: Vec<PathBuf>,
     /// The model that the files were emitted from.
     pub schema: Schema,
 }
@@ -133,7 +136,8 @@ impl Generator {
 
     /// Compiles `protos`, whose imports are looked up below `includes`, and writes the result.
     ///
-    /// Prints a `cargo::rerun-if-changed` line for every file that was read. Without `includes`, the
+    /// Prints a `cargo::rerun-if-changed` line for every file that was read, and for the folders of
+    /// earlier include roots in which an import was looked for in vain. Without `includes`, the
     /// root of each file follows from its folder and its package.
     ///
     /// # Errors
@@ -157,7 +161,7 @@ impl Generator {
         };
         let generated = self.generate(protos, includes)?;
         if !self.quiet {
-            print_inputs(&generated.inputs);
+            print_inputs(generated.inputs.iter().chain(&generated.passed_by));
         }
         std::fs::create_dir_all(&dir).map_err(|error| Error::io("cannot create", &dir, error))?;
         for file in &generated.files {
@@ -219,6 +223,7 @@ impl Generator {
         Ok(Generated {
             files,
             inputs,
+            passed_by: loaded.passed_by.clone(),
             schema,
         })
     }
@@ -228,7 +233,7 @@ impl Generator {
     clippy::print_stdout,
     reason = "this is how a build script talks to cargo"
 )]
-fn print_inputs(inputs: &[PathBuf]) {
+fn print_inputs<'a>(inputs: impl Iterator<Item = &'a PathBuf>) {
     for input in inputs {
         println!("cargo::rerun-if-changed={}", input.display());
     }

@@ -3,6 +3,7 @@
 //! **Invariant**: nothing is cached between calls, and every path that was opened is on record, in
 //! errors too, so that a build can be tied to it.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,9 +29,12 @@ pub struct SourceFile {
 pub struct Loaded {
     /// All descriptors, imports included, with source positions and custom options.
     pub pool: DescriptorPool,
-    /// The files that were read from disk, in the order of reading. Well-known types that no
-    /// include root holds come with the library and are not listed.
+    /// The files that were read from disk, in the order of reading. Well-known types come with the
+    /// library, even where an include root holds a copy, and are not listed.
     pub sources: Vec<SourceFile>,
+    /// The folders in which an import was looked for before it was found in a later include root: a
+    /// file that appears there may take its place.
+    pub passed_by: Vec<PathBuf>,
     /// The names of the files that were asked for (not merely imported), in the caller's order.
     pub roots: Vec<String>,
 }
@@ -84,12 +88,17 @@ pub fn load(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
             return Err(Error::Schema(problems_of(&error, &record.sources)));
         }
     }
-    let sources = std::mem::take(&mut lock(&record).sources);
-    Ok(Loaded {
+    let Record {
+        sources, passed_by, ..
+    } = std::mem::take(&mut *lock(&record));
+    let loaded = Loaded {
         pool: compiler.descriptor_pool(),
         sources,
+        passed_by: passed_by.into_iter().collect(),
         roots,
-    })
+    };
+    check_shadows(protos, &loaded)?;
+    Ok(loaded)
 }
 
 /// The include root that a schema's own folder implies: the folder above its package's folders, as
@@ -175,10 +184,31 @@ fn nearest_folder(path: &Path) -> Option<&Path> {
         .find(|folder| !folder.as_os_str().is_empty() && folder.is_dir())
 }
 
+/// A file that was asked for by its path must be the one that its import name stands for.
+fn check_shadows(protos: &[PathBuf], loaded: &Loaded) -> Result<(), Error> {
+    for (proto, root) in protos.iter().zip(&loaded.roots) {
+        let Some(source) = loaded.source(root) else {
+            continue;
+        };
+        if let (Ok(asked), Ok(read)) = (proto.canonicalize(), source.path.canonicalize())
+            && asked != read
+        {
+            let (proto, path) = (proto.display(), source.path.display());
+            return Err(Error::usage(
+                format!("`{proto}` is hidden by `{path}`, which an earlier include root holds"),
+                format!("rename one of them: both are imported as `{root}`"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The import name of `proto`: its path below the include root that it is in, with `/` throughout.
 fn import_name(proto: &Path, includes: &[PathBuf]) -> Result<String, Error> {
     for include in includes {
-        if let Some(name) = below(&plain(proto), &plain(include)) {
+        if let Some(name) = below(&plain(proto), &plain(include))
+            && proto.is_file()
+        {
             return Ok(name);
         }
     }
@@ -235,6 +265,7 @@ fn below(path: &Path, root: &Path) -> Option<String> {
 #[derive(Default)]
 struct Record {
     sources: Vec<SourceFile>,
+    passed_by: BTreeSet<PathBuf>,
     failure: Option<Error>,
 }
 
@@ -249,7 +280,10 @@ const VALIDATE: (&str, &str) = (
     include_str!("../schemas/buf/validate/validate.proto"),
 );
 
-/// Looks files up below the include roots, then among the well-known types, and keeps what it read.
+/// Looks files up among the well-known types, then below the include roots, and keeps what it read.
+///
+/// The runtime has the Rust of the well-known types, and the generator that of the rules, so that a
+/// copy of theirs could only disagree.
 struct Recording {
     includes: Vec<PathBuf>,
     record: Arc<Mutex<Record>>,
@@ -257,11 +291,23 @@ struct Recording {
 
 impl FileResolver for Recording {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        if name == VALIDATE.0 {
+            return File::from_source(name, VALIDATE.1);
+        }
+        if let Ok(file) = GoogleFileResolver::new().open_file(name) {
+            return Ok(file);
+        }
         for include in &self.includes {
             let path = include.join(name);
             let text = match std::fs::read(&path) {
                 Ok(bytes) => decode(&path, bytes),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let folder = nearest_folder(&path).filter(|folder| folder.starts_with(include));
+                    lock(&self.record)
+                        .passed_by
+                        .extend(folder.map(Path::to_path_buf));
+                    continue;
+                }
                 Err(error) => Err(Error::io("cannot read", &path, error)),
             };
             let text = text.map_err(|failure| {
@@ -275,10 +321,7 @@ impl FileResolver for Recording {
             });
             return File::from_source(name, &text);
         }
-        if name == VALIDATE.0 {
-            return File::from_source(name, VALIDATE.1);
-        }
-        GoogleFileResolver::new().open_file(name)
+        Err(protox::Error::file_not_found(name))
     }
 }
 
@@ -437,10 +480,41 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_root_could_hide_is_on_record_and_what_it_hides_is_refused() {
+        let text =
+            "syntax = \"proto3\"; import \"b/b.proto\"; import \"google/protobuf/any.proto\";";
+        let dir = folder(&[
+            ("late/a.proto", text),
+            ("late/b/b.proto", "syntax = \"proto3\";"),
+            ("late/google/protobuf/any.proto", "a copy that nobody reads"),
+            ("early/b/other.proto", ""),
+        ]);
+        let proto = [dir.path().join("late/a.proto")];
+        let includes = [dir.path().join("early"), dir.path().join("late")];
+        let loaded = load(&proto, &includes).expect("a good schema");
+        // For `a.proto` the root itself was asked, for `b/b.proto` the folder in it.
+        assert_eq!(
+            loaded.passed_by,
+            [dir.path().join("early"), dir.path().join("early/b")]
+        );
+        assert_eq!(loaded.sources.len(), 2);
+
+        std::fs::write(dir.path().join("early/a.proto"), text).expect("a file");
+        let error = load(&proto, &includes).expect_err("hidden").to_string();
+        assert!(error.contains("is hidden by"), "{error}");
+    }
+
+    #[test]
     fn a_missing_file_and_one_outside_the_roots_say_so() {
         let dir = folder(&[("a/a.proto", "syntax = \"proto3\";"), ("b/b.proto", "")]);
-        let error = load(&[dir.path().join("a/none.proto")], &[]).expect_err("no file");
-        assert_eq!(error.problems()[0].kind, ProblemKind::NotFound);
+        for includes in [vec![], vec![dir.path().to_path_buf()]] {
+            let error = load(&[dir.path().join("a/none.proto")], &includes).expect_err("no file");
+            assert_eq!(error.problems()[0].kind, ProblemKind::NotFound);
+            assert!(
+                error.to_string().contains("none.proto` not found"),
+                "{error}"
+            );
+        }
         let error = load(&[dir.path().join("b/b.proto")], &[dir.path().join("a")]);
         assert!(
             error
