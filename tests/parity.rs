@@ -38,6 +38,45 @@ fn the_attribute_emits_what_the_generator_emits() {
     assert!(compared >= 15, "only {compared} services were compared");
 }
 
+/// As in a macro server, which lives through many edits: what it says of a schema is what the file says then.
+#[test]
+fn the_attribute_reads_its_files_anew_each_time() {
+    let crate_dir = tempfile::tempdir().expect("a crate");
+    let schema = crate_dir.path().join("greeter.proto");
+    let import = crate_dir.path().join("words.proto");
+    let greeter = "syntax = \"proto3\"; package greeter; import \"words.proto\"; \
+        service Greeter { rpc Greet(Words) returns (Words); }";
+    let words = "syntax = \"proto3\"; package greeter; message Words { string text = 1; }";
+    let expand = || {
+        let arguments = quote!(schema = "greeter.proto", service = "greeter.Greeter");
+        let item = quote! {
+            trait Greeter {
+                async fn greet(&self, ctx: &CallContext, words: Words) -> Result<Words, Status>;
+            }
+        };
+        attribute::ipc_service(arguments, item, crate_dir.path()).to_string()
+    };
+    let write = |path: &Path, text: &str| std::fs::write(path, text).expect("a file");
+    write(&schema, greeter);
+    write(&import, words);
+    let first = expand();
+    assert!(!first.contains("compile_error"), "{first}");
+
+    write(&schema, &greeter.replace("Greet(", "Welcome("));
+    assert!(expand().contains("no method `greet` in service"));
+    write(&schema, greeter);
+    write(&import, &words.replace("text", "content"));
+    assert!(expand().contains("content : ::"));
+    std::fs::remove_file(&import).expect("it was there");
+    assert!(expand().contains("import 'words.proto' not found"));
+    std::fs::remove_file(&schema).expect("it was there");
+    assert!(expand().contains("greeter.proto` not found"));
+
+    write(&schema, greeter);
+    write(&import, words);
+    assert_eq!(expand(), first);
+}
+
 /// Compares all services that `proto` itself defines; says how many there were.
 fn compare(root: &Path, proto: &Path, include: &Path) -> usize {
     let loaded = load(&[proto.to_path_buf()], &[include.to_path_buf()])
