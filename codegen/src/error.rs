@@ -101,15 +101,16 @@ impl Place {
         }
     }
 
-    /// The place of a protobuf source span (`[line, column, (end line,) end column]`, from 0).
+    /// The place of a protobuf source span (`[line, column, (end line,) end column]`, from 0) in a file of
+    /// these lines.
     #[must_use]
-    pub fn of_span(file: &Path, text: &str, span: &[i32]) -> Option<Self> {
+    pub fn of_span(file: &Path, lines: &[&str], span: &[i32]) -> Option<Self> {
         let at = |index: usize| {
             span.get(index)
                 .and_then(|value| usize::try_from(*value).ok())
         };
         let (line, column) = (at(0)?, at(1)?);
-        let source_line = text.lines().nth(line)?.to_owned();
+        let source_line = (*lines.get(line)?).to_owned();
         let length = source_line.chars().count();
         let end = if span.len() == 3 { at(2)? } else { length };
         Some(Self {
@@ -290,7 +291,7 @@ mod tests {
         let problem = Problem::new(ProblemKind::Meaning, "name 'Foo' is not defined")
             .at(Place::of_span(
                 Path::new("a.proto"),
-                "rpc A(Foo);",
+                &["rpc A(Foo);"],
                 &[0, 6, 9],
             ))
             .help("define it");

@@ -3,6 +3,7 @@
 //! **Invariant**: message and method names become Rust names in prost alone; this module only asks it.
 
 mod descriptors;
+mod index;
 mod layout;
 mod literals;
 mod rules;
@@ -12,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_build::Module;
 use prost_reflect::{FileDescriptor, MessageDescriptor, ServiceDescriptor};
-use prost_types::FileDescriptorProto;
 use prost_types::method_options::IdempotencyLevel;
 
+use self::index::Index;
 use self::layout::Layout;
 use self::rules::{Mistake, Rules};
 use self::types::{Collected, Collector};
-use crate::error::{Error, Place, Problem, ProblemKind};
+use crate::error::{Error, Problem, ProblemKind};
 use crate::fingerprint;
 use crate::hash::{message_hash, method_ordinal};
 use crate::load::Loaded;
@@ -44,11 +45,12 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
     check_selection(loaded, options, &wanted)?;
     let (collected, mut texts) = run_prost(&files, options)?;
     let rules = Rules::of(&loaded.pool);
+    let index = Index::of(&files, loaded);
     let (mut packages, mut mistakes) = (Vec::new(), Vec::new());
     for name in wanted {
         let files = files.iter().filter(|file| file.package_name() == name);
         let package = Lowering {
-            loaded,
+            index: &index,
             options,
             collected: &collected,
             rules: &rules,
@@ -132,15 +134,15 @@ fn defines_nothing(file: &FileDescriptor) -> bool {
     file.messages().len() == 0 && file.enums().len() == 0
 }
 
-struct Lowering<'a> {
-    loaded: &'a Loaded,
+struct Lowering<'a, 'i> {
+    index: &'a Index<'i>,
     options: &'a Options,
     collected: &'a Collected,
     rules: &'a Rules,
     mistakes: &'a mut Vec<Problem>,
 }
 
-impl Lowering<'_> {
+impl Lowering<'_, '_> {
     fn package<'f>(
         &mut self,
         name: &str,
@@ -162,7 +164,7 @@ impl Lowering<'_> {
                     messages.push(Message {
                         hash: message_hash(full_name),
                         rules,
-                        place: self.place(file, message.path()),
+                        place: self.index.place(file, message.path()),
                         ty,
                     });
                 }
@@ -171,7 +173,7 @@ impl Lowering<'_> {
                 if let Some(ty) = self.own_type(enumeration.full_name())? {
                     enums.push(Enum {
                         ty,
-                        place: self.place(file, enumeration.path()),
+                        place: self.index.place(file, enumeration.path()),
                     });
                 }
             }
@@ -207,7 +209,7 @@ impl Lowering<'_> {
             help,
         } in mistakes
         {
-            let place = self.place(file, &path);
+            let place = self.index.place(file, &path);
             let problem = Problem::new(ProblemKind::Meaning, message);
             self.mistakes.push(problem.at(place).help(help));
         }
@@ -257,7 +259,7 @@ impl Lowering<'_> {
                 checks_output: self.rules.covers(descriptor.output().full_name()),
                 docs: types::docs(&named.comments),
                 deprecated: named.options.deprecated(),
-                place: self.place(&file, descriptor.path()),
+                place: self.index.place(&file, descriptor.path()),
                 proto_name: named.proto_name.clone(),
             });
         }
@@ -270,27 +272,10 @@ impl Lowering<'_> {
             revision: 0,
             fingerprint: fingerprint::of_service(service),
             compatible: Vec::new(),
-            file_descriptor_set: descriptors::file_descriptor_set(&self.loaded.pool, &file),
-            place: self.place(&file, service.path()),
+            file_descriptor_set: self.index.file_descriptor_set(&file),
+            place: self.index.place(&file, service.path()),
         })
     }
-
-    fn place(&self, file: &FileDescriptor, path: &[i32]) -> Option<Place> {
-        let source = self.loaded.source(file.name())?;
-        let span = name_span(file.file_descriptor_proto(), path)?;
-        Place::of_span(&source.path, &source.text, &span)
-    }
-}
-
-/// The span of the name of the element at `path`, else of the element.
-fn name_span(file: &FileDescriptorProto, path: &[i32]) -> Option<Vec<i32>> {
-    const NAME: i32 = 1; // the field number of `name` in every descriptor
-    let locations = &file.source_code_info.as_ref()?.location;
-    let name: Vec<i32> = path.iter().copied().chain([NAME]).collect();
-    let find = |path: &[i32]| locations.iter().find(|location| location.path == path);
-    find(&name)
-        .or_else(|| find(path))
-        .map(|location| location.span.clone())
 }
 
 /// A method called `New` would be the client's constructor; the trait follows the client.

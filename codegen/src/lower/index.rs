@@ -1,0 +1,110 @@
+//! What is looked up again and again in the files of a schema: places, and files as they are served by
+//! reflection. Large trees have thousands of files, with thousands of elements each.
+//!
+//! **Invariant**: looks at a file once, whatever is asked of it, and only when something is.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost::Message;
+use prost_reflect::{DynamicMessage, FileDescriptor, ReflectMessage};
+use prost_types::FileDescriptorProto;
+
+use crate::error::Place;
+use crate::load::{Loaded, SourceFile};
+
+/// All files of a pool, by name.
+pub(super) struct Index<'a> {
+    files: BTreeMap<&'a str, Indexed<'a>>,
+}
+
+struct Indexed<'a> {
+    file: &'a FileDescriptor,
+    /// Imports come before those who import them.
+    position: usize,
+    source: Option<&'a SourceFile>,
+    lines: OnceCell<Vec<&'a str>>,
+    spans: OnceCell<BTreeMap<&'a [i32], &'a [i32]>>,
+    served: OnceCell<Vec<u8>>,
+}
+
+impl<'a> Index<'a> {
+    /// The index of `files`, those of the pool in `loaded`.
+    pub(super) fn of(files: &'a [FileDescriptor], loaded: &'a Loaded) -> Self {
+        let sources = loaded.sources.iter();
+        let sources: BTreeMap<&str, &SourceFile> =
+            sources.map(|source| (&*source.name, source)).collect();
+        let index = |(position, file): (usize, &'a FileDescriptor)| {
+            let indexed = Indexed {
+                file,
+                position,
+                source: sources.get(file.name()).copied(),
+                lines: OnceCell::new(),
+                spans: OnceCell::new(),
+                served: OnceCell::new(),
+            };
+            (file.name(), indexed)
+        };
+        Self {
+            files: files.iter().enumerate().map(index).collect(),
+        }
+    }
+
+    /// The place of the name of the element at `path` in a file, else of the element.
+    pub(super) fn place(&self, file: &FileDescriptor, path: &[i32]) -> Option<Place> {
+        const NAME: i32 = 1; // the field number of `name` in every descriptor
+        let indexed = self.files.get(file.name())?;
+        let source = indexed.source?;
+        let name: Vec<i32> = path.iter().copied().chain([NAME]).collect();
+        let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+        let span = spans.get(&*name).or_else(|| spans.get(path))?;
+        let lines = indexed.lines.get_or_init(|| source.text.lines().collect());
+        Place::of_span(&source.path, lines, span)
+    }
+
+    /// The serialized `FileDescriptorSet` of `file` and all that it imports, imports first. Custom
+    /// options are kept, source positions are not.
+    pub(super) fn file_descriptor_set(&self, file: &FileDescriptor) -> Vec<u8> {
+        const FILE: u32 = 1; // FileDescriptorSet.file
+        let mut needed = BTreeSet::new();
+        let mut open: Vec<&Indexed<'_>> = self.files.get(file.name()).into_iter().collect();
+        while let Some(indexed) = open.pop() {
+            if needed.insert((indexed.position, indexed.file.name())) {
+                let imports = indexed.file.dependencies();
+                open.extend(imports.filter_map(|file| self.files.get(file.name())));
+            }
+        }
+        let mut set = Vec::new();
+        let needed = needed.iter().filter_map(|(_, name)| self.files.get(name));
+        for indexed in needed {
+            let bytes = indexed
+                .served
+                .get_or_init(|| without_source_info(indexed.file));
+            prost::encoding::bytes::encode(FILE, bytes, &mut set);
+        }
+        set
+    }
+}
+
+/// The spans of the elements of a file, by path; of an element with several, the first.
+fn spans(file: &FileDescriptor) -> BTreeMap<&[i32], &[i32]> {
+    let info = file.file_descriptor_proto().source_code_info.as_ref();
+    let mut spans = BTreeMap::new();
+    for location in info.iter().flat_map(|info| &info.location) {
+        spans.entry(&*location.path).or_insert(&*location.span);
+    }
+    spans
+}
+
+fn without_source_info(file: &FileDescriptor) -> Vec<u8> {
+    let encoded = file.encode_to_vec();
+    let descriptor = FileDescriptorProto::default().descriptor();
+    match DynamicMessage::decode(descriptor, encoded.as_slice()) {
+        Ok(mut message) => {
+            message.clear_field_by_name("source_code_info");
+            message.encode_to_vec()
+        }
+        // Bytes that the same library has just written; positions then stay in.
+        Err(_) => encoded,
+    }
+}
