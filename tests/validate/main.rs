@@ -12,6 +12,7 @@
 //! **Invariant**: what is expected here was never written by our own rules.
 
 mod cases;
+mod mistakes;
 #[rustfmt::skip]
 #[path = "../golden/rules/rust/mod.rs"]
 #[allow(missing_docs, unreachable_pub)]

@@ -47,7 +47,7 @@ impl Agent for AgentService {
                 "operation is not set; say what the task is to do",
             ));
         };
-        let time = tasks::time_to_live(request.time_to_live)?;
+        let time = tasks::time_to_live(request.time_to_live);
         let task = self.running.begin(request.task_id)?;
         self.state.task();
         let start = Instant::now();

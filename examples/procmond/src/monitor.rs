@@ -43,9 +43,6 @@ const AVAILABLE: [Capability; 3] = [
     Capability::Watch,
 ];
 
-/// Bytes of a SHA-256.
-const HASH_BYTES: usize = 32;
-
 /// The handler.
 #[derive(Debug)]
 pub(crate) struct Monitor {
@@ -220,7 +217,6 @@ impl ProcessMonitor for Monitor {
         ctx: &CallContext,
         request: CheckProcessHashRequest,
     ) -> Result<CheckProcessHashResponse, Status> {
-        let algorithm = algorithm(request.algorithm, &request.expected_hash)?;
         let task = self.tasks.begin(&request.task_id);
         let (core, stop) = (Arc::clone(&self.core), task.stop());
         let look = ctx.spawn_blocking(move || {
@@ -247,7 +243,7 @@ impl ProcessMonitor for Monitor {
         Ok(CheckProcessHashResponse {
             matches: matches(&request.expected_hash, &hashed.hash),
             actual_hash: hashed.hash,
-            algorithm: algorithm.into(),
+            algorithm: HashAlgorithm::Sha256.into(),
             executable_path,
         })
     }
@@ -257,21 +253,14 @@ impl ProcessMonitor for Monitor {
         ctx: &CallContext,
         request: VerifyExecutableRequest,
     ) -> Result<VerifyExecutableResponse, Status> {
-        let algorithm = algorithm(request.algorithm, &request.expected_hash)?;
         let path = PathBuf::from(&request.path);
-        if !path.is_absolute() {
-            return Err(Status::invalid_argument(format!(
-                "path {:?} is not absolute; procmond's working directory is not the caller's",
-                request.path
-            )));
-        }
         let task = self.tasks.begin(&request.task_id);
         let (core, stop) = (Arc::clone(&self.core), task.stop());
         let look = ctx.spawn_blocking(move || verify(&core, &path, &stop));
         let verified = task.run(look).await?;
         Ok(VerifyExecutableResponse {
             matches: matches(&request.expected_hash, &verified.actual_hash),
-            algorithm: algorithm.into(),
+            algorithm: HashAlgorithm::Sha256.into(),
             ..verified
         })
     }
@@ -321,11 +310,6 @@ impl ProcessMonitor for Monitor {
         _: &CallContext,
         request: CancelTaskRequest,
     ) -> Result<CancelTaskResponse, Status> {
-        if request.task_id.is_empty() {
-            return Err(Status::invalid_argument(
-                "task_id is empty; name the task to cancel",
-            ));
-        }
         Ok(CancelTaskResponse {
             cancelled_calls: self.tasks.cancel(&request.task_id),
         })
@@ -366,25 +350,6 @@ fn verify(
         }
     }
     Ok(verified)
-}
-
-/// The algorithm to use, if it is one, and the expected hash could be its.
-fn algorithm(algorithm: i32, expected: &[u8]) -> Result<HashAlgorithm, Status> {
-    match HashAlgorithm::try_from(algorithm) {
-        Ok(HashAlgorithm::Unspecified | HashAlgorithm::Sha256) => {}
-        Err(_) => {
-            return Err(Status::invalid_argument(format!(
-                "hash algorithm {algorithm} is not known here; NegotiateCapabilities tells which are"
-            )));
-        }
-    }
-    if !expected.is_empty() && expected.len() != HASH_BYTES {
-        let length = expected.len();
-        return Err(Status::invalid_argument(format!(
-            "expected_hash has {length} bytes; a SHA-256 has {HASH_BYTES}, in binary"
-        )));
-    }
-    Ok(HashAlgorithm::Sha256)
 }
 
 fn matches(expected: &Bytes, actual: &Bytes) -> Option<bool> {

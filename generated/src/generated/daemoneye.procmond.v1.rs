@@ -95,15 +95,16 @@ impl ::daemoneye_ipc::prost::Name for ProcessRecord {
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct ProcessFilter {
-    /// Names, exactly.
+    /// Names, exactly. A kernel's names are short; 4096 bytes let any through.
     #[prost(string, repeated, tag = "1")]
     pub names: ::daemoneye_ipc::prost::alloc::vec::Vec<
         ::daemoneye_ipc::prost::alloc::string::String,
     >,
     /// Process ids.
-    #[prost(uint32, repeated, tag = "2")]
+    #[prost(uint32, repeated, packed = "false", tag = "2")]
     pub pids: ::daemoneye_ipc::prost::alloc::vec::Vec<u32>,
-    /// A glob over executable paths: `*` within a name, `**` across names, `?` one character.
+    /// A glob over executable paths: `*` within a name, `**` across names, `?` one character. No longer than a
+    /// path can be.
     #[prost(string, tag = "3")]
     pub executable_glob: ::daemoneye_ipc::prost::alloc::string::String,
 }
@@ -140,7 +141,7 @@ impl ::daemoneye_ipc::prost::Name for ProcessFilter {
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct NegotiateCapabilitiesRequest {
     /// What the caller wants to use.
-    #[prost(enumeration = "Capability", repeated, tag = "1")]
+    #[prost(enumeration = "Capability", repeated, packed = "false", tag = "1")]
     pub wanted: ::daemoneye_ipc::prost::alloc::vec::Vec<i32>,
 }
 #[allow(
@@ -229,7 +230,7 @@ pub struct ListProcessesRequest {
     /// Records in one response at most; 0 for 64. Fewer where a response would be large.
     #[prost(uint32, tag = "3")]
     pub batch_size: u32,
-    /// Task that this belongs to, for CancelTask.
+    /// Task that this belongs to, for CancelTask; 256 bytes at most.
     #[prost(string, tag = "4")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
 }
@@ -307,7 +308,7 @@ pub struct GetProcessRequest {
     /// Hash its executable too.
     #[prost(bool, tag = "2")]
     pub with_hash: bool,
-    /// Task that this belongs to, for CancelTask.
+    /// Task that this belongs to, for CancelTask; 256 bytes at most.
     #[prost(string, tag = "3")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
 }
@@ -385,10 +386,10 @@ pub struct CheckProcessHashRequest {
     /// Algorithm of the expected hash.
     #[prost(enumeration = "HashAlgorithm", tag = "2")]
     pub algorithm: i32,
-    /// What the hash should be; empty to be told only.
+    /// What the hash should be, in binary; empty to be told only.
     #[prost(bytes = "bytes", tag = "3")]
     pub expected_hash: ::daemoneye_ipc::prost::bytes::Bytes,
-    /// Task that this belongs to, for CancelTask.
+    /// Task that this belongs to, for CancelTask; 256 bytes at most.
     #[prost(string, tag = "4")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
 }
@@ -469,16 +470,16 @@ impl ::daemoneye_ipc::prost::Name for CheckProcessHashResponse {
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct VerifyExecutableRequest {
-    /// Absolute path.
+    /// Absolute path: the caller's working directory is not the monitor's.
     #[prost(string, tag = "1")]
     pub path: ::daemoneye_ipc::prost::alloc::string::String,
     /// Algorithm of the expected hash.
     #[prost(enumeration = "HashAlgorithm", tag = "2")]
     pub algorithm: i32,
-    /// What the hash should be; empty to be told only.
+    /// What the hash should be, in binary; empty to be told only.
     #[prost(bytes = "bytes", tag = "3")]
     pub expected_hash: ::daemoneye_ipc::prost::bytes::Bytes,
-    /// Task that this belongs to, for CancelTask.
+    /// Task that this belongs to, for CancelTask; 256 bytes at most.
     #[prost(string, tag = "4")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
 }
@@ -571,7 +572,7 @@ pub struct GetProcessTreeRequest {
     /// Levels below the root; 0 for all.
     #[prost(uint32, tag = "2")]
     pub max_depth: u32,
-    /// Task that this belongs to, for CancelTask.
+    /// Task that this belongs to, for CancelTask; 256 bytes at most.
     #[prost(string, tag = "3")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
 }
@@ -691,7 +692,7 @@ pub struct WatchProcessesRequest {
     /// Which run of the monitor that number is from, as its events said; another run is a gap.
     #[prost(string, tag = "3")]
     pub epoch: ::daemoneye_ipc::prost::alloc::string::String,
-    /// Task that this belongs to, for CancelTask.
+    /// Task that this belongs to, for CancelTask; 256 bytes at most.
     #[prost(string, tag = "4")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
 }
@@ -1198,38 +1199,473 @@ impl ProcessEventKind {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x7338_c579_08e2_4f6d> for CancelTaskRequest {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for CancelTaskRequest {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(1, "task_id", 9)
+                });
+            let value = &self.task_id;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[
+                    ::daemoneye_ipc::__private::rules::StringRule::MinLen(1),
+                    ::daemoneye_ipc::__private::rules::StringRule::MaxBytes(256),
+                ],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf99c_2c6d_2cb6_6f26>
 for CancelTaskResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0xe482_4f1e_e75e_e14f>
 for CheckProcessHashRequest {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for CheckProcessHashRequest {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const { &::daemoneye_ipc::validate::Field::new(1, "pid", 13) });
+            let value = &self.pid;
+            ::daemoneye_ipc::__private::rules::number(
+                &::daemoneye_ipc::__private::rules::UINT32,
+                *value,
+                &[
+                    ::daemoneye_ipc::__private::rules::NumberRule::Range(
+                        ::daemoneye_ipc::__private::rules::Lower::Gte(1),
+                        ::daemoneye_ipc::__private::rules::Upper::Lte(2147483647),
+                    ),
+                ],
+                at,
+                report,
+            );
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(2, "algorithm", 14)
+                });
+            let value = &self.algorithm;
+            ::daemoneye_ipc::__private::rules::enumeration(
+                *value,
+                &[
+                    ::daemoneye_ipc::__private::rules::EnumRule::DefinedOnly(const {
+                        &[0, 1]
+                    }),
+                ],
+                at,
+                report,
+            );
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(3, "expected_hash", 12)
+                });
+            let value = &self.expected_hash;
+            if !::daemoneye_ipc::__private::rules::is_default(value) {
+                ::daemoneye_ipc::__private::rules::bytes(
+                    value,
+                    &[::daemoneye_ipc::__private::rules::BytesRule::Len(32)],
+                    at,
+                    report,
+                );
+            }
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(4, "task_id", 9)
+                });
+            let value = &self.task_id;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[::daemoneye_ipc::__private::rules::StringRule::MaxBytes(256)],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0677_9100_b1d2_20fb>
 for CheckProcessHashResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0xd092_d6a7_2177_3038> for GetProcessRequest {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for GetProcessRequest {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const { &::daemoneye_ipc::validate::Field::new(1, "pid", 13) });
+            let value = &self.pid;
+            ::daemoneye_ipc::__private::rules::number(
+                &::daemoneye_ipc::__private::rules::UINT32,
+                *value,
+                &[
+                    ::daemoneye_ipc::__private::rules::NumberRule::Range(
+                        ::daemoneye_ipc::__private::rules::Lower::Gte(1),
+                        ::daemoneye_ipc::__private::rules::Upper::Lte(2147483647),
+                    ),
+                ],
+                at,
+                report,
+            );
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(3, "task_id", 9)
+                });
+            let value = &self.task_id;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[::daemoneye_ipc::__private::rules::StringRule::MaxBytes(256)],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x42ad_aa10_97c7_bd24>
 for GetProcessResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0x272d_c52b_bcdd_59a1>
 for GetProcessTreeRequest {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for GetProcessTreeRequest {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(1, "root_pid", 13)
+                });
+            let value = &self.root_pid;
+            ::daemoneye_ipc::__private::rules::number(
+                &::daemoneye_ipc::__private::rules::UINT32,
+                *value,
+                &[
+                    ::daemoneye_ipc::__private::rules::NumberRule::Range(
+                        ::daemoneye_ipc::__private::rules::Lower::Gte(1),
+                        ::daemoneye_ipc::__private::rules::Upper::Lte(2147483647),
+                    ),
+                ],
+                at,
+                report,
+            );
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(3, "task_id", 9)
+                });
+            let value = &self.task_id;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[::daemoneye_ipc::__private::rules::StringRule::MaxBytes(256)],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x177c_410a_1d8c_13d6>
 for GetProcessTreeResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0x36a4_b749_408d_6720>
 for ListProcessesRequest {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for ListProcessesRequest {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(1, "filter", 11)
+                });
+            if let ::core::option::Option::Some(value) = &self.filter {
+                ::daemoneye_ipc::validate::Validate::check(value, at, report);
+            }
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(3, "batch_size", 13)
+                });
+            let value = &self.batch_size;
+            ::daemoneye_ipc::__private::rules::number(
+                &::daemoneye_ipc::__private::rules::UINT32,
+                *value,
+                &[
+                    ::daemoneye_ipc::__private::rules::NumberRule::Range(
+                        ::daemoneye_ipc::__private::rules::Lower::Open,
+                        ::daemoneye_ipc::__private::rules::Upper::Lte(65536),
+                    ),
+                ],
+                at,
+                report,
+            );
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(4, "task_id", 9)
+                });
+            let value = &self.task_id;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[::daemoneye_ipc::__private::rules::StringRule::MaxBytes(256)],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe928_af2f_af05_6d04>
 for ListProcessesResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0x81c6_f8c5_c7f2_93c4>
 for NegotiateCapabilitiesRequest {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for NegotiateCapabilitiesRequest {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(1, "wanted", 14)
+                });
+            let value = &self.wanted;
+            ::daemoneye_ipc::__private::rules::repeated(
+                value.len(),
+                &[::daemoneye_ipc::__private::rules::RepeatedRule::MaxItems(64)],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x8777_2673_ca60_7473>
 for NegotiateCapabilitiesResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0x3f2b_5bdf_8099_e0ae> for ProcessEvent {}
 impl ::daemoneye_ipc::__private::IsMessage<0x7bad_4aed_ce1f_44e9> for ProcessFilter {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for ProcessFilter {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const { &::daemoneye_ipc::validate::Field::new(1, "names", 9) });
+            let value = &self.names;
+            ::daemoneye_ipc::__private::rules::repeated(
+                value.len(),
+                &[::daemoneye_ipc::__private::rules::RepeatedRule::MaxItems(1024)],
+                at,
+                report,
+            );
+            for (index, value) in value.iter().enumerate() {
+                if report.is_full() {
+                    break;
+                }
+                let at = &at.item(index);
+                ::daemoneye_ipc::__private::rules::string(
+                    value,
+                    &[
+                        ::daemoneye_ipc::__private::rules::StringRule::MinLen(1),
+                        ::daemoneye_ipc::__private::rules::StringRule::MaxBytes(4096),
+                    ],
+                    at,
+                    report,
+                );
+            }
+        }
+        {
+            let at = &at
+                .field(const { &::daemoneye_ipc::validate::Field::new(2, "pids", 13) });
+            let value = &self.pids;
+            ::daemoneye_ipc::__private::rules::repeated(
+                value.len(),
+                &[::daemoneye_ipc::__private::rules::RepeatedRule::MaxItems(4096)],
+                at,
+                report,
+            );
+            for (index, value) in value.iter().enumerate() {
+                if report.is_full() {
+                    break;
+                }
+                let at = &at.item(index);
+                ::daemoneye_ipc::__private::rules::number(
+                    &::daemoneye_ipc::__private::rules::UINT32,
+                    *value,
+                    &[
+                        ::daemoneye_ipc::__private::rules::NumberRule::Range(
+                            ::daemoneye_ipc::__private::rules::Lower::Gte(1),
+                            ::daemoneye_ipc::__private::rules::Upper::Lte(2147483647),
+                        ),
+                    ],
+                    at,
+                    report,
+                );
+            }
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(3, "executable_glob", 9)
+                });
+            let value = &self.executable_glob;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[::daemoneye_ipc::__private::rules::StringRule::MaxBytes(4096)],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc86b_e759_00cb_f1eb> for ProcessRecord {}
 impl ::daemoneye_ipc::__private::IsMessage<0x621b_1926_c44f_8047> for ProcessTreeNode {}
 impl ::daemoneye_ipc::__private::IsMessage<0xff0c_6c06_e7ac_7927>
 for VerifyExecutableRequest {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for VerifyExecutableRequest {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const { &::daemoneye_ipc::validate::Field::new(1, "path", 9) });
+            let value = &self.path;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[
+                    ::daemoneye_ipc::__private::rules::StringRule::MaxBytes(4096),
+                    ::daemoneye_ipc::__private::rules::StringRule::Prefix("/"),
+                ],
+                at,
+                report,
+            );
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(2, "algorithm", 14)
+                });
+            let value = &self.algorithm;
+            ::daemoneye_ipc::__private::rules::enumeration(
+                *value,
+                &[
+                    ::daemoneye_ipc::__private::rules::EnumRule::DefinedOnly(const {
+                        &[0, 1]
+                    }),
+                ],
+                at,
+                report,
+            );
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(3, "expected_hash", 12)
+                });
+            let value = &self.expected_hash;
+            if !::daemoneye_ipc::__private::rules::is_default(value) {
+                ::daemoneye_ipc::__private::rules::bytes(
+                    value,
+                    &[::daemoneye_ipc::__private::rules::BytesRule::Len(32)],
+                    at,
+                    report,
+                );
+            }
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(4, "task_id", 9)
+                });
+            let value = &self.task_id;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[::daemoneye_ipc::__private::rules::StringRule::MaxBytes(256)],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd90c_7a63_dc51_7e2f>
 for VerifyExecutableResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0x8f27_c4b1_c2ea_96d1> for WatchGap {}
 impl ::daemoneye_ipc::__private::IsMessage<0x8ef0_db02_2c7e_a664>
 for WatchProcessesRequest {}
+#[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
+impl ::daemoneye_ipc::validate::Validate for WatchProcessesRequest {
+    fn check(
+        &self,
+        at: &::daemoneye_ipc::validate::Path<'_>,
+        report: &mut ::daemoneye_ipc::validate::Report,
+    ) {
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(1, "filter", 11)
+                });
+            if let ::core::option::Option::Some(value) = &self.filter {
+                ::daemoneye_ipc::validate::Validate::check(value, at, report);
+            }
+        }
+        {
+            let at = &at
+                .field(const { &::daemoneye_ipc::validate::Field::new(3, "epoch", 9) });
+            let value = &self.epoch;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[::daemoneye_ipc::__private::rules::StringRule::MaxBytes(64)],
+                at,
+                report,
+            );
+        }
+        {
+            let at = &at
+                .field(const {
+                    &::daemoneye_ipc::validate::Field::new(4, "task_id", 9)
+                });
+            let value = &self.task_id;
+            ::daemoneye_ipc::__private::rules::string(
+                value,
+                &[::daemoneye_ipc::__private::rules::StringRule::MaxBytes(256)],
+                at,
+                report,
+            );
+        }
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7a01_1761_b4b7_943c>
 for WatchProcessesResponse {}
 impl ::daemoneye_ipc::__private::IsMessage<0xbfdf_d852_6067_baff> for WatchProgress {}
@@ -1419,7 +1855,7 @@ pub const PROCESS_MONITOR_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescript
             output: "daemoneye.procmond.v1.CancelTaskResponse",
         },
     ],
-    file_descriptor_set: b"\n\xFB\x01\n\x1Egoogle/protobuf/duration.proto\x12\x0Fgoogle.protobuf\":\n\x08Duration\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x83\x01\n\x13com.google.protobufB\rDurationProtoP\x01Z1google.golang.org/protobuf/types/known/durationpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xB9(\n$daemoneye/procmond/v1/procmond.proto\x12\x15daemoneye.procmond.v1\x1A\x1Egoogle/protobuf/duration.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\xC7\x05\n\rProcessRecord\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\"\n\nparent_pid\x18\x02 \x01(\rH\0R\tparentPid\x88\x01\x01\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12,\n\x0Fexecutable_path\x18\x04 \x01(\tH\x01R\x0EexecutablePath\x88\x01\x01\x12!\n\x0Ccommand_line\x18\x05 \x03(\tR\x0BcommandLine\x129\n\nstart_time\x18\x06 \x01(\x0B2\x1A.google.protobuf.TimestampR\tstartTime\x12$\n\x0Bcpu_percent\x18\x07 \x01(\x01H\x02R\ncpuPercent\x88\x01\x01\x12&\n\x0Cmemory_bytes\x18\x08 \x01(\x04H\x03R\x0BmemoryBytes\x88\x01\x01\x12'\n\x0Fexecutable_hash\x18\t \x01(\x0CR\x0EexecutableHash\x12K\n\x0Ehash_algorithm\x18\n \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\rhashAlgorithm\x12\x1C\n\x07user_id\x18\x0B \x01(\rH\x04R\x06userId\x88\x01\x01\x12\x1E\n\naccessible\x18\x0C \x01(\x08R\naccessible\x12\x1F\n\x0Bfile_exists\x18\r \x01(\x08R\nfileExists\x12C\n\x0Fcollection_time\x18\x0E \x01(\x0B2\x1A.google.protobuf.TimestampR\x0EcollectionTime\x12(\n\x10on_disk_mismatch\x18\x0F \x01(\x08R\x0EonDiskMismatchB\r\n\x0B_parent_pidB\x12\n\x10_executable_pathB\x0E\n\x0C_cpu_percentB\x0F\n\r_memory_bytesB\n\n\x08_user_id\"b\n\rProcessFilter\x12\x14\n\x05names\x18\x01 \x03(\tR\x05names\x12\x12\n\x04pids\x18\x02 \x03(\rR\x04pids\x12'\n\x0Fexecutable_glob\x18\x03 \x01(\tR\x0EexecutableGlob\"Y\n\x1CNegotiateCapabilitiesRequest\x129\n\x06wanted\x18\x01 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\x06wanted\"\xAE\x02\n\x1DNegotiateCapabilitiesResponse\x12;\n\x07granted\x18\x01 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\x07granted\x12?\n\tavailable\x18\x02 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\tavailable\x12M\n\x0Fhash_algorithms\x18\x03 \x03(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\x0EhashAlgorithms\x12@\n\x0Ewatch_interval\x18\x04 \x01(\x0B2\x19.google.protobuf.DurationR\rwatchInterval\"\xAD\x01\n\x14ListProcessesRequest\x12<\n\x06filter\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessFilterR\x06filter\x12\x1F\n\x0Bwith_hashes\x18\x02 \x01(\x08R\nwithHashes\x12\x1D\n\nbatch_size\x18\x03 \x01(\rR\tbatchSize\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"[\n\x15ListProcessesResponse\x12B\n\tprocesses\x18\x01 \x03(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\tprocesses\"[\n\x11GetProcessRequest\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\x1B\n\twith_hash\x18\x02 \x01(\x08R\x08withHash\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\"T\n\x12GetProcessResponse\x12>\n\x07process\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\"\xAD\x01\n\x17CheckProcessHashRequest\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12#\n\rexpected_hash\x18\x03 \x01(\x0CR\x0CexpectedHash\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"\xD3\x01\n\x18CheckProcessHashResponse\x12\x1F\n\x0Bactual_hash\x18\x01 \x01(\x0CR\nactualHash\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12\x1D\n\x07matches\x18\x03 \x01(\x08H\0R\x07matches\x88\x01\x01\x12'\n\x0Fexecutable_path\x18\x04 \x01(\tR\x0EexecutablePathB\n\n\x08_matches\"\xAF\x01\n\x17VerifyExecutableRequest\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12#\n\rexpected_hash\x18\x03 \x01(\x0CR\x0CexpectedHash\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskId\"\x95\x02\n\x18VerifyExecutableResponse\x12\x1F\n\x0Bactual_hash\x18\x01 \x01(\x0CR\nactualHash\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12\x1D\n\x07matches\x18\x03 \x01(\x08H\0R\x07matches\x88\x01\x01\x12\x1D\n\nsize_bytes\x18\x04 \x01(\x04R\tsizeBytes\x12!\n\x0Crunning_pids\x18\x05 \x03(\rR\x0BrunningPids\x12'\n\x0Fmismatched_pids\x18\x06 \x03(\rR\x0EmismatchedPidsB\n\n\x08_matches\"h\n\x15GetProcessTreeRequest\x12\x19\n\x08root_pid\x18\x01 \x01(\rR\x07rootPid\x12\x1B\n\tmax_depth\x18\x02 \x01(\rR\x08maxDepth\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\"V\n\x16GetProcessTreeResponse\x12<\n\x05nodes\x18\x01 \x03(\x0B2&.daemoneye.procmond.v1.ProcessTreeNodeR\x05nodes\"g\n\x0FProcessTreeNode\x12>\n\x07process\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\x12\x14\n\x05depth\x18\x02 \x01(\rR\x05depth\"\xC3\x01\n\x15WatchProcessesRequest\x12<\n\x06filter\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessFilterR\x06filter\x12*\n\x0Eafter_sequence\x18\x02 \x01(\x04H\0R\rafterSequence\x88\x01\x01\x12\x14\n\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x17\n\x07task_id\x18\x04 \x01(\tR\x06taskIdB\x11\n\x0F_after_sequence\"\x8B\x01\n\x0CProcessEvent\x12;\n\x04kind\x18\x01 \x01(\x0E2'.daemoneye.procmond.v1.ProcessEventKindR\x04kind\x12>\n\x07process\x18\x02 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\"R\n\x08WatchGap\x12#\n\rfirst_missing\x18\x01 \x01(\x04R\x0CfirstMissing\x12!\n\x0Clast_missing\x18\x02 \x01(\x04R\x0BlastMissing\"\x0F\n\rWatchProgress\",\n\x0CWatchStarted\x12\x1C\n\tprocesses\x18\x01 \x01(\rR\tprocesses\"\xC9\x02\n\x16WatchProcessesResponse\x12\x1A\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12\x14\n\x05epoch\x18\x02 \x01(\tR\x05epoch\x12?\n\x07started\x18\x03 \x01(\x0B2#.daemoneye.procmond.v1.WatchStartedH\0R\x07started\x12;\n\x05event\x18\x04 \x01(\x0B2#.daemoneye.procmond.v1.ProcessEventH\0R\x05event\x123\n\x03gap\x18\x05 \x01(\x0B2\x1F.daemoneye.procmond.v1.WatchGapH\0R\x03gap\x12B\n\x08progress\x18\x06 \x01(\x0B2$.daemoneye.procmond.v1.WatchProgressH\0R\x08progressB\x06\n\x04item\",\n\x11CancelTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"=\n\x12CancelTaskResponse\x12'\n\x0Fcancelled_calls\x18\x01 \x01(\rR\x0EcancelledCalls*J\n\rHashAlgorithm\x12\x1E\n\x1AHASH_ALGORITHM_UNSPECIFIED\x10\0\x12\x19\n\x15HASH_ALGORITHM_SHA256\x10\x01*z\n\nCapability\x12\x1A\n\x16CAPABILITY_UNSPECIFIED\x10\0\x12\x18\n\x14CAPABILITY_PROCESSES\x10\x01\x12 \n\x1CCAPABILITY_EXECUTABLE_HASHES\x10\x02\x12\x14\n\x10CAPABILITY_WATCH\x10\x03*\x95\x01\n\x10ProcessEventKind\x12\"\n\x1EPROCESS_EVENT_KIND_UNSPECIFIED\x10\0\x12\x1E\n\x1APROCESS_EVENT_KIND_STARTED\x10\x01\x12\x1E\n\x1APROCESS_EVENT_KIND_CHANGED\x10\x02\x12\x1D\n\x19PROCESS_EVENT_KIND_EXITED\x10\x032\xBB\x07\n\x0EProcessMonitor\x12\x87\x01\n\x15NegotiateCapabilities\x123.daemoneye.procmond.v1.NegotiateCapabilitiesRequest\x1A4.daemoneye.procmond.v1.NegotiateCapabilitiesResponse\"\x03\x90\x02\x01\x12q\n\rListProcesses\x12+.daemoneye.procmond.v1.ListProcessesRequest\x1A,.daemoneye.procmond.v1.ListProcessesResponse\"\x03\x90\x02\x010\x01\x12f\n\nGetProcess\x12(.daemoneye.procmond.v1.GetProcessRequest\x1A).daemoneye.procmond.v1.GetProcessResponse\"\x03\x90\x02\x01\x12x\n\x10CheckProcessHash\x12..daemoneye.procmond.v1.CheckProcessHashRequest\x1A/.daemoneye.procmond.v1.CheckProcessHashResponse\"\x03\x90\x02\x01\x12x\n\x10VerifyExecutable\x12..daemoneye.procmond.v1.VerifyExecutableRequest\x1A/.daemoneye.procmond.v1.VerifyExecutableResponse\"\x03\x90\x02\x01\x12r\n\x0EGetProcessTree\x12,.daemoneye.procmond.v1.GetProcessTreeRequest\x1A-.daemoneye.procmond.v1.GetProcessTreeResponse\"\x03\x90\x02\x01\x12t\n\x0EWatchProcesses\x12,.daemoneye.procmond.v1.WatchProcessesRequest\x1A-.daemoneye.procmond.v1.WatchProcessesResponse\"\x03\x90\x02\x010\x01\x12f\n\nCancelTask\x12(.daemoneye.procmond.v1.CancelTaskRequest\x1A).daemoneye.procmond.v1.CancelTaskResponse\"\x03\x90\x02\x02b\x06proto3",
+    file_descriptor_set: b"\n\xE6X\n google/protobuf/descriptor.proto\x12\x0Fgoogle.protobuf\"M\n\x11FileDescriptorSet\x128\n\x04file\x18\x01 \x03(\x0B2$.google.protobuf.FileDescriptorProtoR\x04file\"\x98\x05\n\x13FileDescriptorProto\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07package\x18\x02 \x01(\tR\x07package\x12\x1E\n\ndependency\x18\x03 \x03(\tR\ndependency\x12+\n\x11public_dependency\x18\n \x03(\x05R\x10publicDependency\x12'\n\x0Fweak_dependency\x18\x0B \x03(\x05R\x0EweakDependency\x12C\n\x0Cmessage_type\x18\x04 \x03(\x0B2 .google.protobuf.DescriptorProtoR\x0BmessageType\x12A\n\tenum_type\x18\x05 \x03(\x0B2$.google.protobuf.EnumDescriptorProtoR\x08enumType\x12A\n\x07service\x18\x06 \x03(\x0B2'.google.protobuf.ServiceDescriptorProtoR\x07service\x12C\n\textension\x18\x07 \x03(\x0B2%.google.protobuf.FieldDescriptorProtoR\textension\x126\n\x07options\x18\x08 \x01(\x0B2\x1C.google.protobuf.FileOptionsR\x07options\x12I\n\x10source_code_info\x18\t \x01(\x0B2\x1F.google.protobuf.SourceCodeInfoR\x0EsourceCodeInfo\x12\x16\n\x06syntax\x18\x0C \x01(\tR\x06syntax\x122\n\x07edition\x18\x0E \x01(\x0E2\x18.google.protobuf.EditionR\x07edition\"\xB9\x06\n\x0FDescriptorProto\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12;\n\x05field\x18\x02 \x03(\x0B2%.google.protobuf.FieldDescriptorProtoR\x05field\x12C\n\textension\x18\x06 \x03(\x0B2%.google.protobuf.FieldDescriptorProtoR\textension\x12A\n\x0Bnested_type\x18\x03 \x03(\x0B2 .google.protobuf.DescriptorProtoR\nnestedType\x12A\n\tenum_type\x18\x04 \x03(\x0B2$.google.protobuf.EnumDescriptorProtoR\x08enumType\x12X\n\x0Fextension_range\x18\x05 \x03(\x0B2/.google.protobuf.DescriptorProto.ExtensionRangeR\x0EextensionRange\x12D\n\noneof_decl\x18\x08 \x03(\x0B2%.google.protobuf.OneofDescriptorProtoR\toneofDecl\x129\n\x07options\x18\x07 \x01(\x0B2\x1F.google.protobuf.MessageOptionsR\x07options\x12U\n\x0Ereserved_range\x18\t \x03(\x0B2..google.protobuf.DescriptorProto.ReservedRangeR\rreservedRange\x12#\n\rreserved_name\x18\n \x03(\tR\x0CreservedName\x1Az\n\x0EExtensionRange\x12\x14\n\x05start\x18\x01 \x01(\x05R\x05start\x12\x10\n\x03end\x18\x02 \x01(\x05R\x03end\x12@\n\x07options\x18\x03 \x01(\x0B2&.google.protobuf.ExtensionRangeOptionsR\x07options\x1A7\n\rReservedRange\x12\x14\n\x05start\x18\x01 \x01(\x05R\x05start\x12\x10\n\x03end\x18\x02 \x01(\x05R\x03end\"\xC4\x04\n\x15ExtensionRangeOptions\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption\x12V\n\x0Bdeclaration\x18\x02 \x03(\x0B22.google.protobuf.ExtensionRangeOptions.DeclarationB\0R\x0Bdeclaration\x127\n\x08features\x182 \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12h\n\x0Cverification\x18\x03 \x01(\x0E28.google.protobuf.ExtensionRangeOptions.VerificationState:\nUNVERIFIEDR\x0Cverification\x1A\x94\x01\n\x0BDeclaration\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12\x1B\n\tfull_name\x18\x02 \x01(\tR\x08fullName\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x1A\n\x08reserved\x18\x05 \x01(\x08R\x08reserved\x12\x1A\n\x08repeated\x18\x06 \x01(\x08R\x08repeatedJ\x04\x08\x04\x10\x05\"4\n\x11VerificationState\x12\x0F\n\x0BDECLARATION\x10\0\x12\x0E\n\nUNVERIFIED\x10\x01*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\xC1\x06\n\x14FieldDescriptorProto\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06number\x18\x03 \x01(\x05R\x06number\x12A\n\x05label\x18\x04 \x01(\x0E2+.google.protobuf.FieldDescriptorProto.LabelR\x05label\x12>\n\x04type\x18\x05 \x01(\x0E2*.google.protobuf.FieldDescriptorProto.TypeR\x04type\x12\x1B\n\ttype_name\x18\x06 \x01(\tR\x08typeName\x12\x1A\n\x08extendee\x18\x02 \x01(\tR\x08extendee\x12#\n\rdefault_value\x18\x07 \x01(\tR\x0CdefaultValue\x12\x1F\n\x0Boneof_index\x18\t \x01(\x05R\noneofIndex\x12\x1B\n\tjson_name\x18\n \x01(\tR\x08jsonName\x127\n\x07options\x18\x08 \x01(\x0B2\x1D.google.protobuf.FieldOptionsR\x07options\x12'\n\x0Fproto3_optional\x18\x11 \x01(\x08R\x0Eproto3Optional\"\xB6\x02\n\x04Type\x12\x0F\n\x0BTYPE_DOUBLE\x10\x01\x12\x0E\n\nTYPE_FLOAT\x10\x02\x12\x0E\n\nTYPE_INT64\x10\x03\x12\x0F\n\x0BTYPE_UINT64\x10\x04\x12\x0E\n\nTYPE_INT32\x10\x05\x12\x10\n\x0CTYPE_FIXED64\x10\x06\x12\x10\n\x0CTYPE_FIXED32\x10\x07\x12\r\n\tTYPE_BOOL\x10\x08\x12\x0F\n\x0BTYPE_STRING\x10\t\x12\x0E\n\nTYPE_GROUP\x10\n\x12\x10\n\x0CTYPE_MESSAGE\x10\x0B\x12\x0E\n\nTYPE_BYTES\x10\x0C\x12\x0F\n\x0BTYPE_UINT32\x10\r\x12\r\n\tTYPE_ENUM\x10\x0E\x12\x11\n\rTYPE_SFIXED32\x10\x0F\x12\x11\n\rTYPE_SFIXED64\x10\x10\x12\x0F\n\x0BTYPE_SINT32\x10\x11\x12\x0F\n\x0BTYPE_SINT64\x10\x12\"C\n\x05Label\x12\x12\n\x0ELABEL_OPTIONAL\x10\x01\x12\x12\n\x0ELABEL_REPEATED\x10\x03\x12\x12\n\x0ELABEL_REQUIRED\x10\x02\"c\n\x14OneofDescriptorProto\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x127\n\x07options\x18\x02 \x01(\x0B2\x1D.google.protobuf.OneofOptionsR\x07options\"\xE3\x02\n\x13EnumDescriptorProto\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12?\n\x05value\x18\x02 \x03(\x0B2).google.protobuf.EnumValueDescriptorProtoR\x05value\x126\n\x07options\x18\x03 \x01(\x0B2\x1C.google.protobuf.EnumOptionsR\x07options\x12]\n\x0Ereserved_range\x18\x04 \x03(\x0B26.google.protobuf.EnumDescriptorProto.EnumReservedRangeR\rreservedRange\x12#\n\rreserved_name\x18\x05 \x03(\tR\x0CreservedName\x1A;\n\x11EnumReservedRange\x12\x14\n\x05start\x18\x01 \x01(\x05R\x05start\x12\x10\n\x03end\x18\x02 \x01(\x05R\x03end\"\x83\x01\n\x18EnumValueDescriptorProto\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06number\x18\x02 \x01(\x05R\x06number\x12;\n\x07options\x18\x03 \x01(\x0B2!.google.protobuf.EnumValueOptionsR\x07options\"\xA7\x01\n\x16ServiceDescriptorProto\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12>\n\x06method\x18\x02 \x03(\x0B2&.google.protobuf.MethodDescriptorProtoR\x06method\x129\n\x07options\x18\x03 \x01(\x0B2\x1F.google.protobuf.ServiceOptionsR\x07options\"\x89\x02\n\x15MethodDescriptorProto\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1D\n\ninput_type\x18\x02 \x01(\tR\tinputType\x12\x1F\n\x0Boutput_type\x18\x03 \x01(\tR\noutputType\x128\n\x07options\x18\x04 \x01(\x0B2\x1E.google.protobuf.MethodOptionsR\x07options\x120\n\x10client_streaming\x18\x05 \x01(\x08:\x05falseR\x0FclientStreaming\x120\n\x10server_streaming\x18\x06 \x01(\x08:\x05falseR\x0FserverStreaming\"\xCA\t\n\x0BFileOptions\x12!\n\x0Cjava_package\x18\x01 \x01(\tR\x0BjavaPackage\x120\n\x14java_outer_classname\x18\x08 \x01(\tR\x12javaOuterClassname\x125\n\x13java_multiple_files\x18\n \x01(\x08:\x05falseR\x11javaMultipleFiles\x12D\n\x1Djava_generate_equals_and_hash\x18\x14 \x01(\x08B\x02\x18\x01R\x19javaGenerateEqualsAndHash\x12:\n\x16java_string_check_utf8\x18\x1B \x01(\x08:\x05falseR\x13javaStringCheckUtf8\x12S\n\x0Coptimize_for\x18\t \x01(\x0E2).google.protobuf.FileOptions.OptimizeMode:\x05SPEEDR\x0BoptimizeFor\x12\x1D\n\ngo_package\x18\x0B \x01(\tR\tgoPackage\x125\n\x13cc_generic_services\x18\x10 \x01(\x08:\x05falseR\x11ccGenericServices\x129\n\x15java_generic_services\x18\x11 \x01(\x08:\x05falseR\x13javaGenericServices\x125\n\x13py_generic_services\x18\x12 \x01(\x08:\x05falseR\x11pyGenericServices\x127\n\x14php_generic_services\x18* \x01(\x08:\x05falseR\x12phpGenericServices\x12%\n\ndeprecated\x18\x17 \x01(\x08:\x05falseR\ndeprecated\x12.\n\x10cc_enable_arenas\x18\x1F \x01(\x08:\x04trueR\x0EccEnableArenas\x12*\n\x11objc_class_prefix\x18$ \x01(\tR\x0FobjcClassPrefix\x12)\n\x10csharp_namespace\x18% \x01(\tR\x0FcsharpNamespace\x12!\n\x0Cswift_prefix\x18' \x01(\tR\x0BswiftPrefix\x12(\n\x10php_class_prefix\x18( \x01(\tR\x0EphpClassPrefix\x12#\n\rphp_namespace\x18) \x01(\tR\x0CphpNamespace\x124\n\x16php_metadata_namespace\x18, \x01(\tR\x14phpMetadataNamespace\x12!\n\x0Cruby_package\x18- \x01(\tR\x0BrubyPackage\x127\n\x08features\x182 \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption\":\n\x0COptimizeMode\x12\t\n\x05SPEED\x10\x01\x12\r\n\tCODE_SIZE\x10\x02\x12\x10\n\x0CLITE_RUNTIME\x10\x03*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02J\x04\x08&\x10'\"\xF4\x03\n\x0EMessageOptions\x12<\n\x17message_set_wire_format\x18\x01 \x01(\x08:\x05falseR\x14messageSetWireFormat\x12L\n\x1Fno_standard_descriptor_accessor\x18\x02 \x01(\x08:\x05falseR\x1CnoStandardDescriptorAccessor\x12%\n\ndeprecated\x18\x03 \x01(\x08:\x05falseR\ndeprecated\x12\x1B\n\tmap_entry\x18\x07 \x01(\x08R\x08mapEntry\x12V\n&deprecated_legacy_json_field_conflicts\x18\x0B \x01(\x08B\x02\x18\x01R\"deprecatedLegacyJsonFieldConflicts\x127\n\x08features\x18\x0C \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02J\x04\x08\x04\x10\x05J\x04\x08\x05\x10\x06J\x04\x08\x06\x10\x07J\x04\x08\x08\x10\tJ\x04\x08\t\x10\n\"\xAD\n\n\x0CFieldOptions\x12A\n\x05ctype\x18\x01 \x01(\x0E2#.google.protobuf.FieldOptions.CType:\x06STRINGR\x05ctype\x12\x16\n\x06packed\x18\x02 \x01(\x08R\x06packed\x12G\n\x06jstype\x18\x06 \x01(\x0E2$.google.protobuf.FieldOptions.JSType:\tJS_NORMALR\x06jstype\x12\x19\n\x04lazy\x18\x05 \x01(\x08:\x05falseR\x04lazy\x12.\n\x0Funverified_lazy\x18\x0F \x01(\x08:\x05falseR\x0EunverifiedLazy\x12%\n\ndeprecated\x18\x03 \x01(\x08:\x05falseR\ndeprecated\x12\x19\n\x04weak\x18\n \x01(\x08:\x05falseR\x04weak\x12(\n\x0Cdebug_redact\x18\x10 \x01(\x08:\x05falseR\x0BdebugRedact\x12K\n\tretention\x18\x11 \x01(\x0E2-.google.protobuf.FieldOptions.OptionRetentionR\tretention\x12H\n\x07targets\x18\x13 \x03(\x0E2..google.protobuf.FieldOptions.OptionTargetTypeR\x07targets\x12W\n\x10edition_defaults\x18\x14 \x03(\x0B2,.google.protobuf.FieldOptions.EditionDefaultR\x0FeditionDefaults\x127\n\x08features\x18\x15 \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption\x1AZ\n\x0EEditionDefault\x122\n\x07edition\x18\x03 \x01(\x0E2\x18.google.protobuf.EditionR\x07edition\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value\"/\n\x05CType\x12\n\n\x06STRING\x10\0\x12\x08\n\x04CORD\x10\x01\x12\x10\n\x0CSTRING_PIECE\x10\x02\"5\n\x06JSType\x12\r\n\tJS_NORMAL\x10\0\x12\r\n\tJS_STRING\x10\x01\x12\r\n\tJS_NUMBER\x10\x02\"U\n\x0FOptionRetention\x12\x15\n\x11RETENTION_UNKNOWN\x10\0\x12\x15\n\x11RETENTION_RUNTIME\x10\x01\x12\x14\n\x10RETENTION_SOURCE\x10\x02\"\x8C\x02\n\x10OptionTargetType\x12\x17\n\x13TARGET_TYPE_UNKNOWN\x10\0\x12\x14\n\x10TARGET_TYPE_FILE\x10\x01\x12\x1F\n\x1BTARGET_TYPE_EXTENSION_RANGE\x10\x02\x12\x17\n\x13TARGET_TYPE_MESSAGE\x10\x03\x12\x15\n\x11TARGET_TYPE_FIELD\x10\x04\x12\x15\n\x11TARGET_TYPE_ONEOF\x10\x05\x12\x14\n\x10TARGET_TYPE_ENUM\x10\x06\x12\x1A\n\x16TARGET_TYPE_ENUM_ENTRY\x10\x07\x12\x17\n\x13TARGET_TYPE_SERVICE\x10\x08\x12\x16\n\x12TARGET_TYPE_METHOD\x10\t*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02J\x04\x08\x04\x10\x05J\x04\x08\x12\x10\x13\"\xAC\x01\n\x0COneofOptions\x127\n\x08features\x18\x01 \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\xD1\x02\n\x0BEnumOptions\x12\x1F\n\x0Ballow_alias\x18\x02 \x01(\x08R\nallowAlias\x12%\n\ndeprecated\x18\x03 \x01(\x08:\x05falseR\ndeprecated\x12V\n&deprecated_legacy_json_field_conflicts\x18\x06 \x01(\x08B\x02\x18\x01R\"deprecatedLegacyJsonFieldConflicts\x127\n\x08features\x18\x07 \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02J\x04\x08\x05\x10\x06\"\x81\x02\n\x10EnumValueOptions\x12%\n\ndeprecated\x18\x01 \x01(\x08:\x05falseR\ndeprecated\x127\n\x08features\x18\x02 \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12(\n\x0Cdebug_redact\x18\x03 \x01(\x08:\x05falseR\x0BdebugRedact\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\xD5\x01\n\x0EServiceOptions\x127\n\x08features\x18\" \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12%\n\ndeprecated\x18! \x01(\x08:\x05falseR\ndeprecated\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\x99\x03\n\rMethodOptions\x12%\n\ndeprecated\x18! \x01(\x08:\x05falseR\ndeprecated\x12q\n\x11idempotency_level\x18\" \x01(\x0E2/.google.protobuf.MethodOptions.IdempotencyLevel:\x13IDEMPOTENCY_UNKNOWNR\x10idempotencyLevel\x127\n\x08features\x18# \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\x12X\n\x14uninterpreted_option\x18\xE7\x07 \x03(\x0B2$.google.protobuf.UninterpretedOptionR\x13uninterpretedOption\"P\n\x10IdempotencyLevel\x12\x17\n\x13IDEMPOTENCY_UNKNOWN\x10\0\x12\x13\n\x0FNO_SIDE_EFFECTS\x10\x01\x12\x0E\n\nIDEMPOTENT\x10\x02*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\x9A\x03\n\x13UninterpretedOption\x12A\n\x04name\x18\x02 \x03(\x0B2-.google.protobuf.UninterpretedOption.NamePartR\x04name\x12)\n\x10identifier_value\x18\x03 \x01(\tR\x0FidentifierValue\x12,\n\x12positive_int_value\x18\x04 \x01(\x04R\x10positiveIntValue\x12,\n\x12negative_int_value\x18\x05 \x01(\x03R\x10negativeIntValue\x12!\n\x0Cdouble_value\x18\x06 \x01(\x01R\x0BdoubleValue\x12!\n\x0Cstring_value\x18\x07 \x01(\x0CR\x0BstringValue\x12'\n\x0Faggregate_value\x18\x08 \x01(\tR\x0EaggregateValue\x1AJ\n\x08NamePart\x12\x1B\n\tname_part\x18\x01 \x02(\tR\x08namePart\x12!\n\x0Cis_extension\x18\x02 \x02(\x08R\x0BisExtension\"\x81\x08\n\nFeatureSet\x12R\n\x0Efield_presence\x18\x01 \x01(\x0E2).google.protobuf.FeatureSet.FieldPresenceB\0R\rfieldPresence\x12C\n\tenum_type\x18\x02 \x01(\x0E2$.google.protobuf.FeatureSet.EnumTypeB\0R\x08enumType\x12k\n\x17repeated_field_encoding\x18\x03 \x01(\x0E21.google.protobuf.FeatureSet.RepeatedFieldEncodingB\0R\x15repeatedFieldEncoding\x12U\n\x0Futf8_validation\x18\x04 \x01(\x0E2*.google.protobuf.FeatureSet.Utf8ValidationB\0R\x0Eutf8Validation\x12X\n\x10message_encoding\x18\x05 \x01(\x0E2+.google.protobuf.FeatureSet.MessageEncodingB\0R\x0FmessageEncoding\x12I\n\x0Bjson_format\x18\x06 \x01(\x0E2&.google.protobuf.FeatureSet.JsonFormatB\0R\njsonFormat\"\\\n\rFieldPresence\x12\x1A\n\x16FIELD_PRESENCE_UNKNOWN\x10\0\x12\x0C\n\x08EXPLICIT\x10\x01\x12\x0C\n\x08IMPLICIT\x10\x02\x12\x13\n\x0FLEGACY_REQUIRED\x10\x03\"7\n\x08EnumType\x12\x15\n\x11ENUM_TYPE_UNKNOWN\x10\0\x12\x08\n\x04OPEN\x10\x01\x12\n\n\x06CLOSED\x10\x02\"V\n\x15RepeatedFieldEncoding\x12#\n\x1FREPEATED_FIELD_ENCODING_UNKNOWN\x10\0\x12\n\n\x06PACKED\x10\x01\x12\x0C\n\x08EXPANDED\x10\x02\"C\n\x0EUtf8Validation\x12\x1B\n\x17UTF8_VALIDATION_UNKNOWN\x10\0\x12\x08\n\x04NONE\x10\x01\x12\n\n\x06VERIFY\x10\x02\"S\n\x0FMessageEncoding\x12\x1C\n\x18MESSAGE_ENCODING_UNKNOWN\x10\0\x12\x13\n\x0FLENGTH_PREFIXED\x10\x01\x12\r\n\tDELIMITED\x10\x02\"H\n\nJsonFormat\x12\x17\n\x13JSON_FORMAT_UNKNOWN\x10\0\x12\t\n\x05ALLOW\x10\x01\x12\x16\n\x12LEGACY_BEST_EFFORT\x10\x02*\x06\x08\xE8\x07\x10\xE9\x07*\x06\x08\xE9\x07\x10\xEA\x07*\x06\x08\x8BN\x10\x90NJ\x06\x08\xE7\x07\x10\xE8\x07\"\xFE\x02\n\x12FeatureSetDefaults\x12X\n\x08defaults\x18\x01 \x03(\x0B2<.google.protobuf.FeatureSetDefaults.FeatureSetEditionDefaultR\x08defaults\x12A\n\x0Fminimum_edition\x18\x04 \x01(\x0E2\x18.google.protobuf.EditionR\x0EminimumEdition\x12A\n\x0Fmaximum_edition\x18\x05 \x01(\x0E2\x18.google.protobuf.EditionR\x0EmaximumEdition\x1A\x87\x01\n\x18FeatureSetEditionDefault\x122\n\x07edition\x18\x03 \x01(\x0E2\x18.google.protobuf.EditionR\x07edition\x127\n\x08features\x18\x02 \x01(\x0B2\x1B.google.protobuf.FeatureSetR\x08features\"\xA7\x02\n\x0ESourceCodeInfo\x12D\n\x08location\x18\x01 \x03(\x0B2(.google.protobuf.SourceCodeInfo.LocationR\x08location\x1A\xCE\x01\n\x08Location\x12\x16\n\x04path\x18\x01 \x03(\x05B\x02\x10\x01R\x04path\x12\x16\n\x04span\x18\x02 \x03(\x05B\x02\x10\x01R\x04span\x12)\n\x10leading_comments\x18\x03 \x01(\tR\x0FleadingComments\x12+\n\x11trailing_comments\x18\x04 \x01(\tR\x10trailingComments\x12:\n\x19leading_detached_comments\x18\x06 \x03(\tR\x17leadingDetachedComments\"\xD0\x02\n\x11GeneratedCodeInfo\x12M\n\nannotation\x18\x01 \x03(\x0B2-.google.protobuf.GeneratedCodeInfo.AnnotationR\nannotation\x1A\xEB\x01\n\nAnnotation\x12\x16\n\x04path\x18\x01 \x03(\x05B\x02\x10\x01R\x04path\x12\x1F\n\x0Bsource_file\x18\x02 \x01(\tR\nsourceFile\x12\x14\n\x05begin\x18\x03 \x01(\x05R\x05begin\x12\x10\n\x03end\x18\x04 \x01(\x05R\x03end\x12R\n\x08semantic\x18\x05 \x01(\x0E26.google.protobuf.GeneratedCodeInfo.Annotation.SemanticR\x08semantic\"(\n\x08Semantic\x12\x08\n\x04NONE\x10\0\x12\x07\n\x03SET\x10\x01\x12\t\n\x05ALIAS\x10\x02*\xEA\x01\n\x07Edition\x12\x13\n\x0FEDITION_UNKNOWN\x10\0\x12\x13\n\x0EEDITION_PROTO2\x10\xE6\x07\x12\x13\n\x0EEDITION_PROTO3\x10\xE7\x07\x12\x11\n\x0CEDITION_2023\x10\xE8\x07\x12\x17\n\x13EDITION_1_TEST_ONLY\x10\x01\x12\x17\n\x13EDITION_2_TEST_ONLY\x10\x02\x12\x1D\n\x17EDITION_99997_TEST_ONLY\x10\x9D\x8D\x06\x12\x1D\n\x17EDITION_99998_TEST_ONLY\x10\x9E\x8D\x06\x12\x1D\n\x17EDITION_99999_TEST_ONLY\x10\x9F\x8D\x06B~\n\x13com.google.protobufB\x10DescriptorProtosH\x01Z-google.golang.org/protobuf/types/descriptorpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1AGoogle.Protobuf.Reflection\n\xFB\x01\n\x1Egoogle/protobuf/duration.proto\x12\x0Fgoogle.protobuf\":\n\x08Duration\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x83\x01\n\x13com.google.protobufB\rDurationProtoP\x01Z1google.golang.org/protobuf/types/known/durationpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE6\x01\n google/protobuf/field_mask.proto\x12\x0Fgoogle.protobuf\"!\n\tFieldMask\x12\x14\n\x05paths\x18\x01 \x03(\tR\x05pathsB\x85\x01\n\x13com.google.protobufB\x0EFieldMaskProtoP\x01Z2google.golang.org/protobuf/types/known/fieldmaskpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x9BG\n\x1Bbuf/validate/validate.proto\x12\x0Cbuf.validate\x1A google/protobuf/descriptor.proto\x1A\x1Egoogle/protobuf/duration.proto\x1A google/protobuf/field_mask.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"P\n\x04Rule\x12\x0E\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1E\n\nexpression\x18\x03 \x01(\tR\nexpression\"\x91\x01\n\x0CMessageRules\x12$\n\x03cel\x18\x03 \x03(\x0B2\x12.buf.validate.RuleR\x03cel\x124\n\x05oneof\x18\x04 \x03(\x0B2\x1E.buf.validate.MessageOneofRuleR\x05oneof\x12%\n\x0Ecel_expression\x18\x05 \x03(\tR\rcelExpression\"F\n\x10MessageOneofRule\x12\x16\n\x06fields\x18\x01 \x03(\tR\x06fields\x12\x1A\n\x08required\x18\x02 \x01(\x08R\x08required\"(\n\nOneofRules\x12\x1A\n\x08required\x18\x01 \x01(\x08R\x08required\"7\n\x0FPredefinedRules\x12$\n\x03cel\x18\x01 \x03(\x0B2\x12.buf.validate.RuleR\x03cel\"\xC0\n\n\nFieldRules\x120\n\x05float\x18\x01 \x01(\x0B2\x18.buf.validate.FloatRulesH\0R\x05float\x123\n\x06double\x18\x02 \x01(\x0B2\x19.buf.validate.DoubleRulesH\0R\x06double\x120\n\x05int32\x18\x03 \x01(\x0B2\x18.buf.validate.Int32RulesH\0R\x05int32\x120\n\x05int64\x18\x04 \x01(\x0B2\x18.buf.validate.Int64RulesH\0R\x05int64\x123\n\x06uint32\x18\x05 \x01(\x0B2\x19.buf.validate.UInt32RulesH\0R\x06uint32\x123\n\x06uint64\x18\x06 \x01(\x0B2\x19.buf.validate.UInt64RulesH\0R\x06uint64\x123\n\x06sint32\x18\x07 \x01(\x0B2\x19.buf.validate.SInt32RulesH\0R\x06sint32\x123\n\x06sint64\x18\x08 \x01(\x0B2\x19.buf.validate.SInt64RulesH\0R\x06sint64\x126\n\x07fixed32\x18\t \x01(\x0B2\x1A.buf.validate.Fixed32RulesH\0R\x07fixed32\x126\n\x07fixed64\x18\n \x01(\x0B2\x1A.buf.validate.Fixed64RulesH\0R\x07fixed64\x129\n\x08sfixed32\x18\x0B \x01(\x0B2\x1B.buf.validate.SFixed32RulesH\0R\x08sfixed32\x129\n\x08sfixed64\x18\x0C \x01(\x0B2\x1B.buf.validate.SFixed64RulesH\0R\x08sfixed64\x12-\n\x04bool\x18\r \x01(\x0B2\x17.buf.validate.BoolRulesH\0R\x04bool\x123\n\x06string\x18\x0E \x01(\x0B2\x19.buf.validate.StringRulesH\0R\x06string\x120\n\x05bytes\x18\x0F \x01(\x0B2\x18.buf.validate.BytesRulesH\0R\x05bytes\x12-\n\x04enum\x18\x10 \x01(\x0B2\x17.buf.validate.EnumRulesH\0R\x04enum\x129\n\x08repeated\x18\x12 \x01(\x0B2\x1B.buf.validate.RepeatedRulesH\0R\x08repeated\x12*\n\x03map\x18\x13 \x01(\x0B2\x16.buf.validate.MapRulesH\0R\x03map\x12*\n\x03any\x18\x14 \x01(\x0B2\x16.buf.validate.AnyRulesH\0R\x03any\x129\n\x08duration\x18\x15 \x01(\x0B2\x1B.buf.validate.DurationRulesH\0R\x08duration\x12<\n\ttimestamp\x18\x16 \x01(\x0B2\x1C.buf.validate.TimestampRulesH\0R\ttimestamp\x12=\n\nfield_mask\x18\x1C \x01(\x0B2\x1C.buf.validate.FieldMaskRulesH\0R\tfieldMask\x12$\n\x03cel\x18\x17 \x03(\x0B2\x12.buf.validate.RuleR\x03cel\x12\x1A\n\x08required\x18\x19 \x01(\x08R\x08required\x12,\n\x06ignore\x18\x1B \x01(\x0E2\x14.buf.validate.IgnoreR\x06ignore\x12%\n\x0Ecel_expression\x18\x1D \x03(\tR\rcelExpressionB\x06\n\x04type\"\xEF\x01\n\nFloatRules\x12\x14\n\x05const\x18\x01 \x01(\x02R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x02H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x02H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x02H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x02H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x02R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x02R\x05notIn\x12\x16\n\x06finite\x18\x08 \x01(\x08R\x06finite\x12\x18\n\x07example\x18\t \x03(\x02R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xF0\x01\n\x0BDoubleRules\x12\x14\n\x05const\x18\x01 \x01(\x01R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x01H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x01H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x01H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x01H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x01R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x01R\x05notIn\x12\x16\n\x06finite\x18\x08 \x01(\x08R\x06finite\x12\x18\n\x07example\x18\t \x03(\x01R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xD7\x01\n\nInt32Rules\x12\x14\n\x05const\x18\x01 \x01(\x05R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x05H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x05H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x05H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x05H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x05R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x05R\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\x05R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xD7\x01\n\nInt64Rules\x12\x14\n\x05const\x18\x01 \x01(\x03R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x03H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x03H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x03H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x03H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x03R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x03R\x05notIn\x12\x18\n\x07example\x18\t \x03(\x03R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xD8\x01\n\x0BUInt32Rules\x12\x14\n\x05const\x18\x01 \x01(\rR\x05const\x12\x10\n\x02lt\x18\x02 \x01(\rH\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\rH\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\rH\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\rH\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\rR\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\rR\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\rR\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xD8\x01\n\x0BUInt64Rules\x12\x14\n\x05const\x18\x01 \x01(\x04R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x04H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x04H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x04H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x04H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x04R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x04R\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\x04R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xD8\x01\n\x0BSInt32Rules\x12\x14\n\x05const\x18\x01 \x01(\x11R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x11H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x11H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x11H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x11H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x11R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x11R\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\x11R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xD8\x01\n\x0BSInt64Rules\x12\x14\n\x05const\x18\x01 \x01(\x12R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x12H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x12H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x12H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x12H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x12R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x12R\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\x12R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xD9\x01\n\x0CFixed32Rules\x12\x14\n\x05const\x18\x01 \x01(\x07R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x07H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x07H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x07H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x07H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x07R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x07R\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\x07R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xD9\x01\n\x0CFixed64Rules\x12\x14\n\x05const\x18\x01 \x01(\x06R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x06H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x06H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x06H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x06H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x06R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x06R\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\x06R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xDA\x01\n\rSFixed32Rules\x12\x14\n\x05const\x18\x01 \x01(\x0FR\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x0FH\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x0FH\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x0FH\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x0FH\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x0FR\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x0FR\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\x0FR\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xDA\x01\n\rSFixed64Rules\x12\x14\n\x05const\x18\x01 \x01(\x10R\x05const\x12\x10\n\x02lt\x18\x02 \x01(\x10H\0R\x02lt\x12\x12\n\x03lte\x18\x03 \x01(\x10H\0R\x03lte\x12\x10\n\x02gt\x18\x04 \x01(\x10H\x01R\x02gt\x12\x12\n\x03gte\x18\x05 \x01(\x10H\x01R\x03gte\x12\x0E\n\x02in\x18\x06 \x03(\x10R\x02in\x12\x15\n\x06not_in\x18\x07 \x03(\x10R\x05notIn\x12\x18\n\x07example\x18\x08 \x03(\x10R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"F\n\tBoolRules\x12\x14\n\x05const\x18\x01 \x01(\x08R\x05const\x12\x18\n\x07example\x18\x02 \x03(\x08R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\xF0\x08\n\x0BStringRules\x12\x14\n\x05const\x18\x01 \x01(\tR\x05const\x12\x17\n\x07min_len\x18\x02 \x01(\x04R\x06minLen\x12\x17\n\x07max_len\x18\x03 \x01(\x04R\x06maxLen\x12\x1B\n\tmin_bytes\x18\x04 \x01(\x04R\x08minBytes\x12\x1B\n\tmax_bytes\x18\x05 \x01(\x04R\x08maxBytes\x12\x18\n\x07pattern\x18\x06 \x01(\tR\x07pattern\x12\x16\n\x06prefix\x18\x07 \x01(\tR\x06prefix\x12\x16\n\x06suffix\x18\x08 \x01(\tR\x06suffix\x12\x1A\n\x08contains\x18\t \x01(\tR\x08contains\x12\x0E\n\x02in\x18\n \x03(\tR\x02in\x12\x15\n\x06not_in\x18\x0B \x03(\tR\x05notIn\x12\x16\n\x05email\x18\x0C \x01(\x08H\0R\x05email\x12\x1C\n\x08hostname\x18\r \x01(\x08H\0R\x08hostname\x12\x10\n\x02ip\x18\x0E \x01(\x08H\0R\x02ip\x12\x14\n\x04ipv4\x18\x0F \x01(\x08H\0R\x04ipv4\x12\x14\n\x04ipv6\x18\x10 \x01(\x08H\0R\x04ipv6\x12\x12\n\x03uri\x18\x11 \x01(\x08H\0R\x03uri\x12\x19\n\x07uri_ref\x18\x12 \x01(\x08H\0R\x06uriRef\x12\x1A\n\x07address\x18\x15 \x01(\x08H\0R\x07address\x12\x14\n\x04uuid\x18\x16 \x01(\x08H\0R\x04uuid\x12D\n\x10well_known_regex\x18\x18 \x01(\x0E2\x18.buf.validate.KnownRegexH\0R\x0EwellKnownRegex\x12,\n\x11ip_with_prefixlen\x18\x1A \x01(\x08H\0R\x0FipWithPrefixlen\x120\n\x13ipv4_with_prefixlen\x18\x1B \x01(\x08H\0R\x11ipv4WithPrefixlen\x120\n\x13ipv6_with_prefixlen\x18\x1C \x01(\x08H\0R\x11ipv6WithPrefixlen\x12\x1D\n\tip_prefix\x18\x1D \x01(\x08H\0R\x08ipPrefix\x12!\n\x0Bipv4_prefix\x18\x1E \x01(\x08H\0R\nipv4Prefix\x12!\n\x0Bipv6_prefix\x18\x1F \x01(\x08H\0R\nipv6Prefix\x12$\n\rhost_and_port\x18  \x01(\x08H\0R\x0BhostAndPort\x12\x16\n\x05tuuid\x18! \x01(\x08H\0R\x05tuuid\x12\x14\n\x04ulid\x18# \x01(\x08H\0R\x04ulid\x12#\n\x0Cprotobuf_fqn\x18% \x01(\x08H\0R\x0BprotobufFqn\x12*\n\x10protobuf_dot_fqn\x18& \x01(\x08H\0R\x0EprotobufDotFqn\x12\x10\n\x03len\x18\x13 \x01(\x04R\x03len\x12\x1B\n\tlen_bytes\x18\x14 \x01(\x04R\x08lenBytes\x12!\n\x0Cnot_contains\x18\x17 \x01(\tR\x0BnotContains\x12\x16\n\x06strict\x18\x19 \x01(\x08R\x06strict\x12\x18\n\x07example\x18\" \x03(\tR\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0C\n\nwell_known\"\xFA\x02\n\nBytesRules\x12\x14\n\x05const\x18\x01 \x01(\x0CR\x05const\x12\x17\n\x07min_len\x18\x02 \x01(\x04R\x06minLen\x12\x17\n\x07max_len\x18\x03 \x01(\x04R\x06maxLen\x12\x18\n\x07pattern\x18\x04 \x01(\tR\x07pattern\x12\x16\n\x06prefix\x18\x05 \x01(\x0CR\x06prefix\x12\x16\n\x06suffix\x18\x06 \x01(\x0CR\x06suffix\x12\x1A\n\x08contains\x18\x07 \x01(\x0CR\x08contains\x12\x0E\n\x02in\x18\x08 \x03(\x0CR\x02in\x12\x15\n\x06not_in\x18\t \x03(\x0CR\x05notIn\x12\x10\n\x02ip\x18\n \x01(\x08H\0R\x02ip\x12\x14\n\x04ipv4\x18\x0B \x01(\x08H\0R\x04ipv4\x12\x14\n\x04ipv6\x18\x0C \x01(\x08H\0R\x04ipv6\x12\x14\n\x04uuid\x18\x0F \x01(\x08H\0R\x04uuid\x12\x10\n\x03len\x18\r \x01(\x04R\x03len\x12\x18\n\x07example\x18\x0E \x03(\x0CR\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0C\n\nwell_known\"\x90\x01\n\tEnumRules\x12\x14\n\x05const\x18\x01 \x01(\x05R\x05const\x12!\n\x0Cdefined_only\x18\x02 \x01(\x08R\x0BdefinedOnly\x12\x0E\n\x02in\x18\x03 \x03(\x05R\x02in\x12\x15\n\x06not_in\x18\x04 \x03(\x05R\x05notIn\x12\x18\n\x07example\x18\x05 \x03(\x05R\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\x9C\x01\n\rRepeatedRules\x12\x1B\n\tmin_items\x18\x01 \x01(\x04R\x08minItems\x12\x1B\n\tmax_items\x18\x02 \x01(\x04R\x08maxItems\x12\x16\n\x06unique\x18\x03 \x01(\x08R\x06unique\x12.\n\x05items\x18\x04 \x01(\x0B2\x18.buf.validate.FieldRulesR\x05items*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\xAF\x01\n\x08MapRules\x12\x1B\n\tmin_pairs\x18\x01 \x01(\x04R\x08minPairs\x12\x1B\n\tmax_pairs\x18\x02 \x01(\x04R\x08maxPairs\x12,\n\x04keys\x18\x04 \x01(\x0B2\x18.buf.validate.FieldRulesR\x04keys\x120\n\x06values\x18\x05 \x01(\x0B2\x18.buf.validate.FieldRulesR\x06values*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"1\n\x08AnyRules\x12\x0E\n\x02in\x18\x02 \x03(\tR\x02in\x12\x15\n\x06not_in\x18\x03 \x03(\tR\x05notIn\"\xB2\x03\n\rDurationRules\x12/\n\x05const\x18\x02 \x01(\x0B2\x19.google.protobuf.DurationR\x05const\x12+\n\x02lt\x18\x03 \x01(\x0B2\x19.google.protobuf.DurationH\0R\x02lt\x12-\n\x03lte\x18\x04 \x01(\x0B2\x19.google.protobuf.DurationH\0R\x03lte\x12+\n\x02gt\x18\x05 \x01(\x0B2\x19.google.protobuf.DurationH\x01R\x02gt\x12-\n\x03gte\x18\x06 \x01(\x0B2\x19.google.protobuf.DurationH\x01R\x03gte\x12)\n\x02in\x18\x07 \x03(\x0B2\x19.google.protobuf.DurationR\x02in\x120\n\x06not_in\x18\x08 \x03(\x0B2\x19.google.protobuf.DurationR\x05notIn\x123\n\x07example\x18\t \x03(\x0B2\x19.google.protobuf.DurationR\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"\xAA\x01\n\x0EFieldMaskRules\x120\n\x05const\x18\x01 \x01(\x0B2\x1A.google.protobuf.FieldMaskR\x05const\x12\x0E\n\x02in\x18\x02 \x03(\tR\x02in\x12\x15\n\x06not_in\x18\x03 \x03(\tR\x05notIn\x124\n\x07example\x18\x04 \x03(\x0B2\x1A.google.protobuf.FieldMaskR\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02\"\xC1\x03\n\x0ETimestampRules\x120\n\x05const\x18\x02 \x01(\x0B2\x1A.google.protobuf.TimestampR\x05const\x12,\n\x02lt\x18\x03 \x01(\x0B2\x1A.google.protobuf.TimestampH\0R\x02lt\x12.\n\x03lte\x18\x04 \x01(\x0B2\x1A.google.protobuf.TimestampH\0R\x03lte\x12\x17\n\x06lt_now\x18\x07 \x01(\x08H\0R\x05ltNow\x12,\n\x02gt\x18\x05 \x01(\x0B2\x1A.google.protobuf.TimestampH\x01R\x02gt\x12.\n\x03gte\x18\x06 \x01(\x0B2\x1A.google.protobuf.TimestampH\x01R\x03gte\x12\x17\n\x06gt_now\x18\x08 \x01(\x08H\x01R\x05gtNow\x121\n\x06within\x18\t \x01(\x0B2\x19.google.protobuf.DurationR\x06within\x124\n\x07example\x18\n \x03(\x0B2\x1A.google.protobuf.TimestampR\x07example*\t\x08\xE8\x07\x10\x80\x80\x80\x80\x02B\x0B\n\tless_thanB\x0E\n\x0Cgreater_than\"E\n\nViolations\x127\n\nviolations\x18\x01 \x03(\x0B2\x17.buf.validate.ViolationR\nviolations\"\xB3\x01\n\tViolation\x12-\n\x05field\x18\x05 \x01(\x0B2\x17.buf.validate.FieldPathR\x05field\x12+\n\x04rule\x18\x06 \x01(\x0B2\x17.buf.validate.FieldPathR\x04rule\x12\x17\n\x07rule_id\x18\x02 \x01(\tR\x06ruleId\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x17\n\x07for_key\x18\x04 \x01(\x08R\x06forKey\"G\n\tFieldPath\x12:\n\x08elements\x18\x01 \x03(\x0B2\x1E.buf.validate.FieldPathElementR\x08elements\"\xCC\x03\n\x10FieldPathElement\x12!\n\x0Cfield_number\x18\x01 \x01(\x05R\x0BfieldNumber\x12\x1D\n\nfield_name\x18\x02 \x01(\tR\tfieldName\x12I\n\nfield_type\x18\x03 \x01(\x0E2*.google.protobuf.FieldDescriptorProto.TypeR\tfieldType\x12E\n\x08key_type\x18\x04 \x01(\x0E2*.google.protobuf.FieldDescriptorProto.TypeR\x07keyType\x12I\n\nvalue_type\x18\x05 \x01(\x0E2*.google.protobuf.FieldDescriptorProto.TypeR\tvalueType\x12\x16\n\x05index\x18\x06 \x01(\x04H\0R\x05index\x12\x1B\n\x08bool_key\x18\x07 \x01(\x08H\0R\x07boolKey\x12\x19\n\x07int_key\x18\x08 \x01(\x03H\0R\x06intKey\x12\x1B\n\x08uint_key\x18\t \x01(\x04H\0R\x07uintKey\x12\x1F\n\nstring_key\x18\n \x01(\tH\0R\tstringKeyB\x0B\n\tsubscript*M\n\x06Ignore\x12\x16\n\x12IGNORE_UNSPECIFIED\x10\0\x12\x18\n\x14IGNORE_IF_ZERO_VALUE\x10\x01\x12\x11\n\rIGNORE_ALWAYS\x10\x03*n\n\nKnownRegex\x12\x1B\n\x17KNOWN_REGEX_UNSPECIFIED\x10\0\x12 \n\x1CKNOWN_REGEX_HTTP_HEADER_NAME\x10\x01\x12!\n\x1DKNOWN_REGEX_HTTP_HEADER_VALUE\x10\x02:V\n\x07message\x12\x1F.google.protobuf.MessageOptions\x18\x87\t \x01(\x0B2\x1A.buf.validate.MessageRulesR\x07message:N\n\x05oneof\x12\x1D.google.protobuf.OneofOptions\x18\x87\t \x01(\x0B2\x18.buf.validate.OneofRulesR\x05oneof:N\n\x05field\x12\x1D.google.protobuf.FieldOptions\x18\x87\t \x01(\x0B2\x18.buf.validate.FieldRulesR\x05field:]\n\npredefined\x12\x1D.google.protobuf.FieldOptions\x18\x88\t \x01(\x0B2\x1D.buf.validate.PredefinedRulesR\npredefined\n\xD9*\n$daemoneye/procmond/v1/procmond.proto\x12\x15daemoneye.procmond.v1\x1A\x1Bbuf/validate/validate.proto\x1A\x1Egoogle/protobuf/duration.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\xC7\x05\n\rProcessRecord\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\"\n\nparent_pid\x18\x02 \x01(\rH\0R\tparentPid\x88\x01\x01\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12,\n\x0Fexecutable_path\x18\x04 \x01(\tH\x01R\x0EexecutablePath\x88\x01\x01\x12!\n\x0Ccommand_line\x18\x05 \x03(\tR\x0BcommandLine\x129\n\nstart_time\x18\x06 \x01(\x0B2\x1A.google.protobuf.TimestampR\tstartTime\x12$\n\x0Bcpu_percent\x18\x07 \x01(\x01H\x02R\ncpuPercent\x88\x01\x01\x12&\n\x0Cmemory_bytes\x18\x08 \x01(\x04H\x03R\x0BmemoryBytes\x88\x01\x01\x12'\n\x0Fexecutable_hash\x18\t \x01(\x0CR\x0EexecutableHash\x12K\n\x0Ehash_algorithm\x18\n \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\rhashAlgorithm\x12\x1C\n\x07user_id\x18\x0B \x01(\rH\x04R\x06userId\x88\x01\x01\x12\x1E\n\naccessible\x18\x0C \x01(\x08R\naccessible\x12\x1F\n\x0Bfile_exists\x18\r \x01(\x08R\nfileExists\x12C\n\x0Fcollection_time\x18\x0E \x01(\x0B2\x1A.google.protobuf.TimestampR\x0EcollectionTime\x12(\n\x10on_disk_mismatch\x18\x0F \x01(\x08R\x0EonDiskMismatchB\r\n\x0B_parent_pidB\x12\n\x10_executable_pathB\x0E\n\x0C_cpu_percentB\x0F\n\r_memory_bytesB\n\n\x08_user_id\"\x97\x01\n\rProcessFilter\x12(\n\x05names\x18\x01 \x03(\tB\x12\xBAH\x0F\x92\x01\x0C\x10\x80\x08\"\x07r\x05\x10\x01(\x80 R\x05names\x12)\n\x04pids\x18\x02 \x03(\rB\x15\xBAH\x12\x92\x01\x0F\x10\x80 \"\n*\x08\x18\xFF\xFF\xFF\xFF\x07(\x01R\x04pids\x121\n\x0Fexecutable_glob\x18\x03 \x01(\tB\x08\xBAH\x05r\x03(\x80 R\x0EexecutableGlob\"c\n\x1CNegotiateCapabilitiesRequest\x12C\n\x06wanted\x18\x01 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityB\x08\xBAH\x05\x92\x01\x02\x10@R\x06wanted\"\xAE\x02\n\x1DNegotiateCapabilitiesResponse\x12;\n\x07granted\x18\x01 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\x07granted\x12?\n\tavailable\x18\x02 \x03(\x0E2!.daemoneye.procmond.v1.CapabilityR\tavailable\x12M\n\x0Fhash_algorithms\x18\x03 \x03(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\x0EhashAlgorithms\x12@\n\x0Ewatch_interval\x18\x04 \x01(\x0B2\x19.google.protobuf.DurationR\rwatchInterval\"\xC2\x01\n\x14ListProcessesRequest\x12<\n\x06filter\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessFilterR\x06filter\x12\x1F\n\x0Bwith_hashes\x18\x02 \x01(\x08R\nwithHashes\x12(\n\nbatch_size\x18\x03 \x01(\rB\t\xBAH\x06*\x04\x18\x80\x80\x04R\tbatchSize\x12!\n\x07task_id\x18\x04 \x01(\tB\x08\xBAH\x05r\x03(\x80\x02R\x06taskId\"[\n\x15ListProcessesResponse\x12B\n\tprocesses\x18\x01 \x03(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\tprocesses\"t\n\x11GetProcessRequest\x12\x1F\n\x03pid\x18\x01 \x01(\rB\r\xBAH\n*\x08\x18\xFF\xFF\xFF\xFF\x07(\x01R\x03pid\x12\x1B\n\twith_hash\x18\x02 \x01(\x08R\x08withHash\x12!\n\x07task_id\x18\x03 \x01(\tB\x08\xBAH\x05r\x03(\x80\x02R\x06taskId\"T\n\x12GetProcessResponse\x12>\n\x07process\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\"\xDC\x01\n\x17CheckProcessHashRequest\x12\x1F\n\x03pid\x18\x01 \x01(\rB\r\xBAH\n*\x08\x18\xFF\xFF\xFF\xFF\x07(\x01R\x03pid\x12L\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmB\x08\xBAH\x05\x82\x01\x02\x10\x01R\talgorithm\x12/\n\rexpected_hash\x18\x03 \x01(\x0CB\n\xBAH\x07z\x02h \xD8\x01\x01R\x0CexpectedHash\x12!\n\x07task_id\x18\x04 \x01(\tB\x08\xBAH\x05r\x03(\x80\x02R\x06taskId\"\xD3\x01\n\x18CheckProcessHashResponse\x12\x1F\n\x0Bactual_hash\x18\x01 \x01(\x0CR\nactualHash\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12\x1D\n\x07matches\x18\x03 \x01(\x08H\0R\x07matches\x88\x01\x01\x12'\n\x0Fexecutable_path\x18\x04 \x01(\tR\x0EexecutablePathB\n\n\x08_matches\"\xDC\x01\n\x17VerifyExecutableRequest\x12\x1F\n\x04path\x18\x01 \x01(\tB\x0B\xBAH\x08r\x06(\x80 :\x01/R\x04path\x12L\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmB\x08\xBAH\x05\x82\x01\x02\x10\x01R\talgorithm\x12/\n\rexpected_hash\x18\x03 \x01(\x0CB\n\xBAH\x07z\x02h \xD8\x01\x01R\x0CexpectedHash\x12!\n\x07task_id\x18\x04 \x01(\tB\x08\xBAH\x05r\x03(\x80\x02R\x06taskId\"\x95\x02\n\x18VerifyExecutableResponse\x12\x1F\n\x0Bactual_hash\x18\x01 \x01(\x0CR\nactualHash\x12B\n\talgorithm\x18\x02 \x01(\x0E2$.daemoneye.procmond.v1.HashAlgorithmR\talgorithm\x12\x1D\n\x07matches\x18\x03 \x01(\x08H\0R\x07matches\x88\x01\x01\x12\x1D\n\nsize_bytes\x18\x04 \x01(\x04R\tsizeBytes\x12!\n\x0Crunning_pids\x18\x05 \x03(\rR\x0BrunningPids\x12'\n\x0Fmismatched_pids\x18\x06 \x03(\rR\x0EmismatchedPidsB\n\n\x08_matches\"\x81\x01\n\x15GetProcessTreeRequest\x12(\n\x08root_pid\x18\x01 \x01(\rB\r\xBAH\n*\x08\x18\xFF\xFF\xFF\xFF\x07(\x01R\x07rootPid\x12\x1B\n\tmax_depth\x18\x02 \x01(\rR\x08maxDepth\x12!\n\x07task_id\x18\x03 \x01(\tB\x08\xBAH\x05r\x03(\x80\x02R\x06taskId\"V\n\x16GetProcessTreeResponse\x12<\n\x05nodes\x18\x01 \x03(\x0B2&.daemoneye.procmond.v1.ProcessTreeNodeR\x05nodes\"g\n\x0FProcessTreeNode\x12>\n\x07process\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\x12\x14\n\x05depth\x18\x02 \x01(\rR\x05depth\"\xD6\x01\n\x15WatchProcessesRequest\x12<\n\x06filter\x18\x01 \x01(\x0B2$.daemoneye.procmond.v1.ProcessFilterR\x06filter\x12*\n\x0Eafter_sequence\x18\x02 \x01(\x04H\0R\rafterSequence\x88\x01\x01\x12\x1D\n\x05epoch\x18\x03 \x01(\tB\x07\xBAH\x04r\x02(@R\x05epoch\x12!\n\x07task_id\x18\x04 \x01(\tB\x08\xBAH\x05r\x03(\x80\x02R\x06taskIdB\x11\n\x0F_after_sequence\"\x8B\x01\n\x0CProcessEvent\x12;\n\x04kind\x18\x01 \x01(\x0E2'.daemoneye.procmond.v1.ProcessEventKindR\x04kind\x12>\n\x07process\x18\x02 \x01(\x0B2$.daemoneye.procmond.v1.ProcessRecordR\x07process\"R\n\x08WatchGap\x12#\n\rfirst_missing\x18\x01 \x01(\x04R\x0CfirstMissing\x12!\n\x0Clast_missing\x18\x02 \x01(\x04R\x0BlastMissing\"\x0F\n\rWatchProgress\",\n\x0CWatchStarted\x12\x1C\n\tprocesses\x18\x01 \x01(\rR\tprocesses\"\xC9\x02\n\x16WatchProcessesResponse\x12\x1A\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12\x14\n\x05epoch\x18\x02 \x01(\tR\x05epoch\x12?\n\x07started\x18\x03 \x01(\x0B2#.daemoneye.procmond.v1.WatchStartedH\0R\x07started\x12;\n\x05event\x18\x04 \x01(\x0B2#.daemoneye.procmond.v1.ProcessEventH\0R\x05event\x123\n\x03gap\x18\x05 \x01(\x0B2\x1F.daemoneye.procmond.v1.WatchGapH\0R\x03gap\x12B\n\x08progress\x18\x06 \x01(\x0B2$.daemoneye.procmond.v1.WatchProgressH\0R\x08progressB\x06\n\x04item\"8\n\x11CancelTaskRequest\x12#\n\x07task_id\x18\x01 \x01(\tB\n\xBAH\x07r\x05\x10\x01(\x80\x02R\x06taskId\"=\n\x12CancelTaskResponse\x12'\n\x0Fcancelled_calls\x18\x01 \x01(\rR\x0EcancelledCalls*J\n\rHashAlgorithm\x12\x1E\n\x1AHASH_ALGORITHM_UNSPECIFIED\x10\0\x12\x19\n\x15HASH_ALGORITHM_SHA256\x10\x01*z\n\nCapability\x12\x1A\n\x16CAPABILITY_UNSPECIFIED\x10\0\x12\x18\n\x14CAPABILITY_PROCESSES\x10\x01\x12 \n\x1CCAPABILITY_EXECUTABLE_HASHES\x10\x02\x12\x14\n\x10CAPABILITY_WATCH\x10\x03*\x95\x01\n\x10ProcessEventKind\x12\"\n\x1EPROCESS_EVENT_KIND_UNSPECIFIED\x10\0\x12\x1E\n\x1APROCESS_EVENT_KIND_STARTED\x10\x01\x12\x1E\n\x1APROCESS_EVENT_KIND_CHANGED\x10\x02\x12\x1D\n\x19PROCESS_EVENT_KIND_EXITED\x10\x032\xBB\x07\n\x0EProcessMonitor\x12\x87\x01\n\x15NegotiateCapabilities\x123.daemoneye.procmond.v1.NegotiateCapabilitiesRequest\x1A4.daemoneye.procmond.v1.NegotiateCapabilitiesResponse\"\x03\x90\x02\x01\x12q\n\rListProcesses\x12+.daemoneye.procmond.v1.ListProcessesRequest\x1A,.daemoneye.procmond.v1.ListProcessesResponse\"\x03\x90\x02\x010\x01\x12f\n\nGetProcess\x12(.daemoneye.procmond.v1.GetProcessRequest\x1A).daemoneye.procmond.v1.GetProcessResponse\"\x03\x90\x02\x01\x12x\n\x10CheckProcessHash\x12..daemoneye.procmond.v1.CheckProcessHashRequest\x1A/.daemoneye.procmond.v1.CheckProcessHashResponse\"\x03\x90\x02\x01\x12x\n\x10VerifyExecutable\x12..daemoneye.procmond.v1.VerifyExecutableRequest\x1A/.daemoneye.procmond.v1.VerifyExecutableResponse\"\x03\x90\x02\x01\x12r\n\x0EGetProcessTree\x12,.daemoneye.procmond.v1.GetProcessTreeRequest\x1A-.daemoneye.procmond.v1.GetProcessTreeResponse\"\x03\x90\x02\x01\x12t\n\x0EWatchProcesses\x12,.daemoneye.procmond.v1.WatchProcessesRequest\x1A-.daemoneye.procmond.v1.WatchProcessesResponse\"\x03\x90\x02\x010\x01\x12f\n\nCancelTask\x12(.daemoneye.procmond.v1.CancelTaskRequest\x1A).daemoneye.procmond.v1.CancelTaskResponse\"\x03\x90\x02\x02b\x06proto3",
 };
 /// Serves [`ProcessMonitor`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
@@ -1466,7 +1902,7 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
         match method {
             0 => {
                 slot.run(async move {
-                    if let ::core::option::Option::Some(request) = call.request() {
+                    if let ::core::option::Option::Some(request) = call.valid_request() {
                         call.reply(
                             ProcessMonitor::negotiate_capabilities(
                                     &*handler,
@@ -1480,7 +1916,7 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
             }
             1 => {
                 slot.run(async move {
-                    if let ::core::option::Option::Some(request) = call.request() {
+                    if let ::core::option::Option::Some(request) = call.valid_request() {
                         call.reply_stream(
                                 ProcessMonitor::list_processes(
                                         &*handler,
@@ -1495,7 +1931,7 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
             }
             2 => {
                 slot.run(async move {
-                    if let ::core::option::Option::Some(request) = call.request() {
+                    if let ::core::option::Option::Some(request) = call.valid_request() {
                         call.reply(
                             ProcessMonitor::get_process(
                                     &*handler,
@@ -1509,7 +1945,7 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
             }
             3 => {
                 slot.run(async move {
-                    if let ::core::option::Option::Some(request) = call.request() {
+                    if let ::core::option::Option::Some(request) = call.valid_request() {
                         call.reply(
                             ProcessMonitor::check_process_hash(
                                     &*handler,
@@ -1523,7 +1959,7 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
             }
             4 => {
                 slot.run(async move {
-                    if let ::core::option::Option::Some(request) = call.request() {
+                    if let ::core::option::Option::Some(request) = call.valid_request() {
                         call.reply(
                             ProcessMonitor::verify_executable(
                                     &*handler,
@@ -1537,7 +1973,7 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
             }
             5 => {
                 slot.run(async move {
-                    if let ::core::option::Option::Some(request) = call.request() {
+                    if let ::core::option::Option::Some(request) = call.valid_request() {
                         call.reply(
                             ProcessMonitor::get_process_tree(
                                     &*handler,
@@ -1551,7 +1987,7 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
             }
             6 => {
                 slot.run(async move {
-                    if let ::core::option::Option::Some(request) = call.request() {
+                    if let ::core::option::Option::Some(request) = call.valid_request() {
                         call.reply_stream(
                                 ProcessMonitor::watch_processes(
                                         &*handler,
@@ -1566,7 +2002,7 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
             }
             7 => {
                 slot.run(async move {
-                    if let ::core::option::Option::Some(request) = call.request() {
+                    if let ::core::option::Option::Some(request) = call.valid_request() {
                         call.reply(
                             ProcessMonitor::cancel_task(
                                     &*handler,
@@ -1616,7 +2052,9 @@ impl ProcessMonitorClient {
         NegotiateCapabilitiesRequest,
         NegotiateCapabilitiesResponse,
     > {
-        self.stub.unary(0, request)
+        self.stub
+            .unary(0, request)
+            .check_request(::daemoneye_ipc::validate::Validate::validate)
     }
     /// Streams a snapshot of the processes that a filter lets through.
     pub fn list_processes(
@@ -1626,14 +2064,18 @@ impl ProcessMonitorClient {
         ListProcessesRequest,
         ListProcessesResponse,
     > {
-        self.stub.server_streaming(1, request)
+        self.stub
+            .server_streaming(1, request)
+            .check_request(::daemoneye_ipc::validate::Validate::validate)
     }
     /// Returns one process.
     pub fn get_process(
         &self,
         request: GetProcessRequest,
     ) -> ::daemoneye_ipc::__private::UnaryCall<GetProcessRequest, GetProcessResponse> {
-        self.stub.unary(2, request)
+        self.stub
+            .unary(2, request)
+            .check_request(::daemoneye_ipc::validate::Validate::validate)
     }
     /// Hashes a process's executable and compares it with an expected hash.
     pub fn check_process_hash(
@@ -1643,7 +2085,9 @@ impl ProcessMonitorClient {
         CheckProcessHashRequest,
         CheckProcessHashResponse,
     > {
-        self.stub.unary(3, request)
+        self.stub
+            .unary(3, request)
+            .check_request(::daemoneye_ipc::validate::Validate::validate)
     }
     /// Hashes an executable by its path, and says whether running processes still match it.
     pub fn verify_executable(
@@ -1653,7 +2097,9 @@ impl ProcessMonitorClient {
         VerifyExecutableRequest,
         VerifyExecutableResponse,
     > {
-        self.stub.unary(4, request)
+        self.stub
+            .unary(4, request)
+            .check_request(::daemoneye_ipc::validate::Validate::validate)
     }
     /// Returns a process with its descendants.
     pub fn get_process_tree(
@@ -1663,7 +2109,9 @@ impl ProcessMonitorClient {
         GetProcessTreeRequest,
         GetProcessTreeResponse,
     > {
-        self.stub.unary(5, request)
+        self.stub
+            .unary(5, request)
+            .check_request(::daemoneye_ipc::validate::Validate::validate)
     }
     /// Streams starts, changes and ends of processes, from a sequence number on.
     pub fn watch_processes(
@@ -1673,13 +2121,17 @@ impl ProcessMonitorClient {
         WatchProcessesRequest,
         WatchProcessesResponse,
     > {
-        self.stub.server_streaming(6, request)
+        self.stub
+            .server_streaming(6, request)
+            .check_request(::daemoneye_ipc::validate::Validate::validate)
     }
     /// Cancels the calls that were begun under a task id.
     pub fn cancel_task(
         &self,
         request: CancelTaskRequest,
     ) -> ::daemoneye_ipc::__private::UnaryCall<CancelTaskRequest, CancelTaskResponse> {
-        self.stub.unary(7, request)
+        self.stub
+            .unary(7, request)
+            .check_request(::daemoneye_ipc::validate::Validate::validate)
     }
 }

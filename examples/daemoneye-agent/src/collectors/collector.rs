@@ -10,8 +10,8 @@ use std::{
 
 use daemoneye_ipc::{Status, transport::Peer};
 use daemoneye_ipc_generated::collector::v1::{
-    CollectorCapability, CollectorCounters, CollectorKind, CollectorLiveness, CollectorState,
-    CollectorStatus, Command, CommandResult, RegisterRequest, command::Action,
+    CollectorCapability, CollectorCounters, CollectorLiveness, CollectorState, CollectorStatus,
+    Command, CommandResult, RegisterRequest, command::Action,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,20 +20,11 @@ use super::revisions::Revisions;
 /// Longest name of a collector in bytes.
 pub(super) const ID_BYTES: usize = 64;
 
-/// Longest version in bytes.
-const VERSION_BYTES: usize = 64;
-
-/// Longest endpoint in bytes.
-const ENDPOINT_BYTES: usize = 256;
-
 /// Intervals without a beat after which a collector is degraded.
 const DEGRADED_AFTER: u32 = 3;
 
 /// Intervals without a beat after which a collector is lost.
 pub(super) const LOST_AFTER: u32 = 6;
-
-/// Capabilities that a collector may name; more than there are.
-const CAPABILITIES: usize = 16;
 
 /// A collector that is registered.
 #[derive(Debug)]
@@ -211,40 +202,4 @@ impl Line {
     pub(super) fn is(&self, wanted: u64) -> bool {
         matches!(self, Self::Open { number, .. } if *number == wanted)
     }
-}
-
-/// # Errors
-/// INVALID_ARGUMENT for the first thing that is wrong.
-pub(super) fn check(request: &RegisterRequest) -> Result<(), Status> {
-    let id = &request.collector_id;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if id.is_empty() || id.len() > ID_BYTES || !id.chars().all(allowed) {
-        return Err(Status::invalid_argument(format!(
-            "collector_id has 1 to {ID_BYTES} letters, digits, `.`, `_` and `-`"
-        )));
-    }
-    for (name, text, limit) in [
-        ("version", &request.version, VERSION_BYTES),
-        ("endpoint", &request.endpoint, ENDPOINT_BYTES),
-    ] {
-        if text.len() > limit {
-            return Err(Status::invalid_argument(format!(
-                "{name} has {} bytes; at most {limit} are allowed",
-                text.len()
-            )));
-        }
-    }
-    let capabilities = request.capabilities.len();
-    if capabilities > CAPABILITIES {
-        return Err(Status::invalid_argument(format!(
-            "{capabilities} capabilities are more than there are"
-        )));
-    }
-    if request.kind() == CollectorKind::Unspecified {
-        return Err(Status::invalid_argument(format!(
-            "kind {} is not known here; it is COLLECTOR_KIND_PROCESS",
-            request.kind
-        )));
-    }
-    Ok(())
 }

@@ -29,9 +29,6 @@ const WAY_BACK: Duration = Duration::from_millis(100);
 /// Bytes of what a collector says that are passed on.
 const MESSAGE_BYTES: usize = 1024;
 
-/// Bytes of the reason for a pause.
-const REASON_BYTES: usize = 256;
-
 /// The handler.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -125,12 +122,6 @@ impl CollectorControl for Control {
         request: PauseRequest,
     ) -> Result<PauseResponse, Status> {
         may_command(ctx)?;
-        let length = request.reason.len();
-        if length > REASON_BYTES {
-            return Err(Status::invalid_argument(format!(
-                "reason has {length} bytes; at most {REASON_BYTES} are allowed"
-            )));
-        }
         let reason = request.reason;
         let action = Action::Pause(PauseCommand { reason });
         let done = self.command(ctx, &request.collector_id, action).await;

@@ -25,7 +25,7 @@ use tokio::sync::{
     oneshot,
 };
 
-use super::collector::{self, Collector, ID_BYTES, LOST_AFTER, Line};
+use super::collector::{Collector, ID_BYTES, LOST_AFTER, Line};
 
 /// Collectors that are known at once.
 const COLLECTORS: usize = 64;
@@ -138,7 +138,7 @@ impl Registry {
     /// Makes a collector known.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for what it says of itself, ALREADY_EXISTS if it is there, RESOURCE_EXHAUSTED if
+    /// ALREADY_EXISTS if it is there, RESOURCE_EXHAUSTED if
     /// there are too many.
     pub(crate) fn register(
         &self,
@@ -146,7 +146,6 @@ impl Registry {
         peer: &Peer,
         now: Instant,
     ) -> Result<RegisterResponse, Status> {
-        collector::check(&request)?;
         let id = request.collector_id.clone();
         let mut inner = self.inner.lock();
         if let Some(known) = inner.collectors.get(&id) {
