@@ -364,13 +364,28 @@ fn problem_of(kind: ProblemKind, report: &dyn Diagnostic, source: Option<&Source
              that holds the file"
                 .to_owned(),
         ),
-        _ => report.help().map(|help| help.to_string()),
+        _ => limit(&message)
+            .map(str::to_owned)
+            .or_else(|| report.help().map(|help| help.to_string())),
     };
     Problem {
         kind,
         message,
         place,
         help,
+    }
+}
+
+/// What to do about valid protobuf that protox does not parse, told by what it says.
+fn limit(message: &str) -> Option<&'static str> {
+    match message {
+        "expected 'to', ',' or ';', but found '['" => Some(
+            "options of a single number are not supported: write `100 to 100 […]` for `100 […]`",
+        ),
+        _ if message.ends_with("but found 'edition'") => {
+            Some("editions are not supported: write `syntax = \"proto3\";`, or \"proto2\"")
+        }
+        _ => None,
     }
 }
 
@@ -438,6 +453,26 @@ mod tests {
         let place = problems[0].place.as_ref().expect("a place");
         assert_eq!((place.line, place.column), (3, 13));
         assert_eq!(place.source_line, "  int32 x = ;");
+    }
+
+    #[test]
+    fn what_the_parser_does_not_know_comes_with_a_way_around_it() {
+        let edition = fails(&[("a.proto", "edition = \"2023\";\n")], "a.proto");
+        let help = edition[0].help.as_deref().expect("help");
+        assert!(help.contains("editions are not supported"), "{help}");
+
+        let with = |range: &str| {
+            let message =
+                format!("message A {{ extensions {range} [verification = UNVERIFIED]; }}");
+            [("a.proto", format!("syntax = \"proto2\"; {message}"))]
+        };
+        let [(name, text)] = with("100");
+        let options = fails(&[(name, &text)], name);
+        let help = options[0].help.as_deref().expect("help");
+        assert!(help.contains("write `100 to 100 […]`"), "{help}");
+        let [(name, text)] = with("100 to 100");
+        let dir = folder(&[(name, &text)]);
+        load(&[dir.path().join(name)], &[]).expect("the way around it");
     }
 
     #[test]
