@@ -1,5 +1,5 @@
-//! What the documents say, run: the quickstart of the README, the test vectors and the Python client of
-//! the wire contract, the list of settings.
+//! What the documents say, run: the test vectors and the Python client of the wire contract, the list
+//! of settings. (The quickstart of the README is followed in `tests/outside`.)
 //!
 //! **Invariant**: a document that no longer tells the truth fails a test here.
 
@@ -8,7 +8,6 @@
 mod conformance_server;
 
 mod python_client;
-mod quickstart;
 mod settings;
 mod vectors;
 

@@ -4,5 +4,6 @@
 //! **Invariant**: what is judged is what cargo and the compiler report, not what the product says of itself.
 
 mod cargo;
+mod quickstart;
 mod shapes;
 mod tracking;
