@@ -13,8 +13,11 @@ use daemoneye_ipc_codegen::emit::{Dispatch, Scope, method_signature, service_ite
 use daemoneye_ipc_codegen::load::load;
 use daemoneye_ipc_codegen::lower::lower;
 use daemoneye_ipc_codegen::model::Service;
+use daemoneye_ipc_codegen::registered;
 use quote::{ToTokens, quote};
 use syn::Item;
+
+use attribute::Surroundings;
 
 #[test]
 fn the_attribute_emits_what_the_generator_emits() {
@@ -54,7 +57,7 @@ fn the_attribute_reads_its_files_anew_each_time() {
                 async fn greet(&self, ctx: &CallContext, words: Words) -> Result<Words, Status>;
             }
         };
-        attribute::ipc_service(arguments, item, crate_dir.path()).to_string()
+        attribute::ipc_service(arguments, item, &crate_at(crate_dir.path())).to_string()
     };
     let write = |path: &Path, text: &str| std::fs::write(path, text).expect("a file");
     write(&schema, greeter);
@@ -101,7 +104,7 @@ fn compare(root: &Path, proto: &Path, include: &Path) -> usize {
         let arguments = quote! {
             schema = #schema, service = #full_name, includes = [#include], messages = self
         };
-        let expanded = attribute::ipc_service(arguments, handler_trait(service), root);
+        let expanded = attribute::ipc_service(arguments, handler_trait(service), &crate_at(root));
         assert_eq!(
             without_trait(expanded),
             generated.to_string(),
@@ -109,6 +112,49 @@ fn compare(root: &Path, proto: &Path, include: &Path) -> usize {
         );
     }
     own.len()
+}
+
+/// What build.rs registered gives what the files give: comments, rules and all.
+#[test]
+fn a_registered_schema_gives_the_same_tokens() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root.canonicalize().expect("the workspace");
+    let mut compared = 0;
+    for name in ["services", "rules", "comments", "options"] {
+        let folder = root.join("tests/golden").join(name);
+        let mut protos = Vec::new();
+        find_protos(&folder, &mut protos);
+        let loaded = load(&protos, &[folder]).expect("good schemas");
+        let schema = lower(&loaded, &Options::default()).expect("good schemas");
+        let out_dir = tempfile::tempdir().expect("a folder");
+        let set = registered::encode(&loaded, &Options::default());
+        std::fs::write(out_dir.path().join("set.binpb"), set).expect("a file");
+        let surroundings = Surroundings {
+            out_dir: Some(out_dir.path().to_path_buf()),
+            registered: Some("set.binpb".to_owned()),
+            ..crate_at(&root)
+        };
+        let scope = Scope::beside_messages("::daemoneye_ipc").expect("a path");
+        for service in schema.services() {
+            let full_name = &service.full_name;
+            let arguments = quote!(service = #full_name, messages = self);
+            let item = handler_trait(service);
+            let expanded = attribute::ipc_service(arguments, item, &surroundings);
+            let generated = service_items(service, &scope, &Dispatch::Calls);
+            let generated = generated.expect("nameable messages").to_string();
+            assert_eq!(without_trait(expanded), generated, "{full_name}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 4, "only {compared} services were compared");
+}
+
+fn crate_at(dir: &Path) -> Surroundings {
+    Surroundings {
+        dir: dir.to_path_buf(),
+        out_dir: None,
+        registered: None,
+    }
 }
 
 /// The trait as a user would write it.

@@ -10,6 +10,7 @@ use crate::load::{Loaded, load};
 use crate::lower::lower;
 use crate::model::Schema;
 use crate::options::Options;
+use crate::registered;
 use crate::render;
 use crate::write::write_if_changed;
 
@@ -127,7 +128,7 @@ impl Generator {
         self
     }
 
-    /// Prints no `cargo::rerun-if-changed` lines.
+    /// Prints no lines for cargo: no file is tracked, and nothing is registered for `#[ipc_service]`.
     #[must_use]
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
@@ -140,6 +141,10 @@ impl Generator {
     /// earlier include roots in which an import was looked for in vain. Without `includes`, the
     /// root of each file follows from its folder and its package.
     ///
+    /// In a build script, the schemas are registered besides, so that `#[ipc_service]` in the same
+    /// crate takes them without a `schema` of its own: as a descriptor set in `OUT_DIR`, which a
+    /// `cargo::rustc-env` line names. Several calls register the schemas of each.
+    ///
     /// # Errors
     ///
     /// Whatever is wrong with the schema or the options, or the first file that cannot be written.
@@ -148,24 +153,25 @@ impl Generator {
         protos: &[impl AsRef<Path>],
         includes: &[impl AsRef<Path>],
     ) -> Result<(), Error> {
-        let dir = match &self.out_dir {
-            Some(dir) => dir.clone(),
-            None => std::env::var_os("OUT_DIR")
-                .map(PathBuf::from)
-                .ok_or_else(|| {
-                    Error::usage(
-                        "`OUT_DIR` is not set",
-                        "call `compile` from a build.rs, or name a folder with `out_dir`",
-                    )
-                })?,
-        };
-        let generated = self.generate(protos, includes)?;
+        let build_script = std::env::var_os("OUT_DIR").map(PathBuf::from);
+        let dir = self.out_dir.clone().or_else(|| build_script.clone());
+        let dir = dir.ok_or_else(|| {
+            Error::usage(
+                "`OUT_DIR` is not set",
+                "call `compile` from a build.rs, or name a folder with `out_dir`",
+            )
+        })?;
+        let loaded = load(&owned(protos), &owned(includes))?;
         if !self.quiet {
-            print_inputs(generated.inputs.iter().chain(&generated.passed_by));
+            print_inputs(&loaded);
         }
+        let generated = self.generate_loaded(&loaded)?;
         std::fs::create_dir_all(&dir).map_err(|error| Error::io("cannot create", &dir, error))?;
         for file in &generated.files {
             write_if_changed(&dir.join(&file.name), &file.content)?;
+        }
+        if let Some(out_dir) = build_script.filter(|_| !self.quiet) {
+            print_registered(&registered::write(&loaded, &self.options, &out_dir)?);
         }
         Ok(())
     }
@@ -180,15 +186,7 @@ impl Generator {
         protos: &[impl AsRef<Path>],
         includes: &[impl AsRef<Path>],
     ) -> Result<Generated, Error> {
-        let protos: Vec<_> = protos
-            .iter()
-            .map(|path| path.as_ref().to_path_buf())
-            .collect();
-        let includes: Vec<_> = includes
-            .iter()
-            .map(|path| path.as_ref().to_path_buf())
-            .collect();
-        self.generate_loaded(&load(&protos, &includes)?)
+        self.generate_loaded(&load(&owned(protos), &owned(includes))?)
     }
 
     /// Generates from schemas that are already loaded.
@@ -229,12 +227,26 @@ impl Generator {
     }
 }
 
+fn owned(paths: &[impl AsRef<Path>]) -> Vec<PathBuf> {
+    let paths = paths.iter().map(|path| path.as_ref().to_path_buf());
+    paths.collect()
+}
+
 #[expect(
     clippy::print_stdout,
     reason = "this is how a build script talks to cargo"
 )]
-fn print_inputs<'a>(inputs: impl Iterator<Item = &'a PathBuf>) {
-    for input in inputs {
+fn print_inputs(loaded: &Loaded) {
+    let files = loaded.sources.iter().map(|source| &source.path);
+    for input in files.chain(&loaded.passed_by) {
         println!("cargo::rerun-if-changed={}", input.display());
     }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "this is how a build script talks to cargo"
+)]
+fn print_registered(names: &str) {
+    println!("cargo::rustc-env={}={names}", registered::VARIABLE);
 }

@@ -20,6 +20,7 @@ pub mod model;
 mod options;
 #[cfg(feature = "project")]
 pub mod project;
+pub mod registered;
 pub mod render;
 mod write;
 

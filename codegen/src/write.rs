@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::error::Error;
 
 /// Writes `content` to `path` unless it is there already; says whether it wrote.
-pub(crate) fn write_if_changed(path: &Path, content: &str) -> Result<bool, Error> {
-    if std::fs::read(path).is_ok_and(|old| old == content.as_bytes()) {
+pub(crate) fn write_if_changed(path: &Path, content: impl AsRef<[u8]>) -> Result<bool, Error> {
+    let content = content.as_ref();
+    if std::fs::read(path).is_ok_and(|old| old == content) {
         return Ok(false);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -97,13 +97,17 @@ fn a_renamed_method_is_an_error_at_every_handler() {
         "no method `greet` in service `greeter.v1.Greeter`",
     );
     assert_eq!(unknown.token, "greet");
-    let missing = find("stated/src/lib.rs", "trait `Greeter` lacks a method");
-    assert!(
-        missing
-            .message
-            .contains("async fn welcome(&self, ctx: &CallContext, request: Words)")
+    // The same in the crate whose build.rs compiled the schema.
+    find(
+        "built/src/lib.rs",
+        "no method `greet` in service `greeter.v1.Greeter`",
     );
-    assert_eq!(errors.len(), 4, "{errors:#?}");
+    for file in ["stated/src/lib.rs", "built/src/lib.rs"] {
+        let missing = find(file, "trait `Greeter` lacks a method");
+        let signature = "async fn welcome(&self, ctx: &CallContext, request: Words)";
+        assert!(missing.message.contains(signature));
+    }
+    assert_eq!(errors.len(), 6, "{errors:#?}");
 
     project.edit(SCHEMA, "rpc Welcome(", "rpc Greet(");
     repaired(&project);

@@ -29,12 +29,17 @@ impl Scope {
                 "use one like `::daemoneye_ipc`",
             )
         })?;
-        let visibility = syn::parse_quote!(pub);
-        Ok(Self {
+        Ok(Self::new(runtime))
+    }
+
+    /// The same, with the path of the runtime as it was parsed.
+    #[must_use]
+    pub fn new(runtime: syn::Path) -> Self {
+        Self {
             runtime,
             messages: None,
-            visibility,
-        })
+            visibility: syn::parse_quote!(pub),
+        }
     }
 
     /// The same, with the package's messages in the module `messages`.

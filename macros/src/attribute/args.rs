@@ -3,6 +3,7 @@
 //! **Invariant**: looks at tokens alone; files are another stage's.
 
 use proc_macro2::TokenStream;
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitStr, Path, Token, bracketed};
@@ -20,13 +21,15 @@ pub(super) struct Arguments {
     pub(super) includes: Vec<LitStr>,
     /// The module of the package's messages.
     pub(super) messages: Option<Path>,
+    /// The runtime crate.
+    pub(super) runtime: Option<Path>,
 }
 
-const NAMES: [&str; 4] = ["schema", "service", "includes", "messages"];
+const NAMES: [&str; 5] = ["schema", "service", "includes", "messages", "crate"];
 
 impl Arguments {
-    /// Parses `schema = "…", service = "…", includes = ["…"], messages = path`, in any order. What
-    /// is missing is reported on the trait's name, unless another mistake may be why.
+    /// Parses `schema = "…", service = "…", includes = ["…"], messages = path, crate = path`, in any
+    /// order. What is missing is reported on the trait's name, unless another mistake may be why.
     pub(super) fn parse(tokens: TokenStream, on: &Ident, errors: &mut Errors) -> Self {
         let mut arguments = Self::default();
         let mut seen: Vec<String> = Vec::new();
@@ -35,9 +38,12 @@ impl Arguments {
                 let argument: Argument = input.parse()?;
                 let name = argument.name.to_string();
                 if seen.contains(&name) {
-                    errors.on(&argument.name, format_args!("`{name}` is given twice"));
-                } else if !arguments.set(argument.value) {
-                    errors.on(&argument.name, unknown(&name));
+                    errors.on(
+                        &argument.name,
+                        format_args!("`{name}` is given twice: remove one of the two"),
+                    );
+                } else {
+                    arguments.set(&argument.name, argument.value, errors);
                 }
                 seen.push(name);
                 if !input.is_empty() {
@@ -49,12 +55,6 @@ impl Arguments {
         if let Err(error) = syn::parse::Parser::parse2(parser, tokens) {
             errors.parser(error);
         }
-        if errors.is_empty() && arguments.schema.is_none() {
-            errors.on(
-                on,
-                "`schema` is missing: `#[ipc_service(schema = \"schemas/….proto\", …)]`",
-            );
-        }
         if errors.is_empty() && arguments.service.is_none() {
             errors.on(
                 on,
@@ -64,17 +64,37 @@ impl Arguments {
         arguments
     }
 
-    /// Keeps a value; says whether its name is known.
-    fn set(&mut self, value: Value) -> bool {
+    /// The path of the runtime crate.
+    pub(super) fn runtime(&self) -> Path {
+        let default = || syn::parse_quote!(::daemoneye_ipc);
+        self.runtime.clone().unwrap_or_else(default)
+    }
+
+    /// Keeps a value, or reports what is wrong with it.
+    fn set(&mut self, name: &Ident, value: Value, errors: &mut Errors) {
         match value {
             Value::Schema(value) => self.schema = Some(value),
             Value::Service(value) => self.service = Some(value),
-            Value::Includes(value) => self.includes = value,
+            Value::Includes(values) if values.is_empty() => errors.on(
+                name,
+                "`includes` is empty: name the folders that imports are relative to, or leave it out",
+            ),
+            Value::Includes(values) => self.includes = values,
             Value::Messages(value) => self.messages = Some(value),
-            Value::Unknown => return false,
+            Value::Runtime(path) if is_absolute(&path) => self.runtime = Some(path),
+            Value::Runtime(path) => errors.on(
+                &path,
+                "modules of their own use this path too: start it with `::` or `crate::`, as in \
+                 `crate = ::daemoneye_ipc`",
+            ),
+            Value::Unknown => errors.on(name, unknown(&name.to_string())),
         }
-        true
     }
+}
+
+fn is_absolute(path: &Path) -> bool {
+    let first = path.segments.first();
+    path.leading_colon.is_some() || first.is_some_and(|first| first.ident == "crate")
 }
 
 fn unknown(name: &str) -> String {
@@ -95,12 +115,14 @@ enum Value {
     Service(LitStr),
     Includes(Vec<LitStr>),
     Messages(Path),
+    Runtime(Path),
     Unknown,
 }
 
 impl Parse for Argument {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let name: Ident = input.parse()?;
+        // `crate` is a keyword.
+        let name = input.call(Ident::parse_any)?;
         input.parse::<Token![=]>()?;
         let value = match name.to_string().as_str() {
             "schema" => Value::Schema(input.parse()?),
@@ -111,7 +133,8 @@ impl Parse for Argument {
                 let list = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
                 Value::Includes(list.into_iter().collect())
             }
-            "messages" => Value::Messages(input.parse()?),
+            "messages" => Value::Messages(input.call(Path::parse_mod_style)?),
+            "crate" => Value::Runtime(input.call(Path::parse_mod_style)?),
             _ => {
                 input.parse::<syn::Expr>()?;
                 Value::Unknown

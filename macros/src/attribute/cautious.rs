@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Ident, Type};
+use syn::{Ident, Path, Type};
 
 use daemoneye_ipc_codegen::emit::{Words, names};
 use daemoneye_ipc_codegen::model::TypeRef;
@@ -19,11 +19,20 @@ use daemoneye_ipc_codegen::model::TypeRef;
 use super::check::{Answer, arguments, first_argument, last_segment, reply_stream, stream_item};
 
 /// The calls of all answers that do not go by the names of the schema, by function name.
-pub(super) fn calls(answers: &[Answer<'_>], handler: &Ident) -> BTreeMap<String, TokenStream> {
+pub(super) fn calls(
+    answers: &[Answer<'_>],
+    handler: &Ident,
+    runtime: &Path,
+) -> BTreeMap<String, TokenStream> {
     answers
         .iter()
         .filter(|answer| !(plain_request(answer) && plain_reply(answer)))
-        .map(|answer| (answer.method.rust_name.clone(), call(answer, handler)))
+        .map(|answer| {
+            (
+                answer.method.rust_name.clone(),
+                call(answer, handler, runtime),
+            )
+        })
         .collect()
 }
 
@@ -72,12 +81,12 @@ fn is_called(ty: &Type, message: &TypeRef) -> bool {
 
 /// It rests on this: a function of a type goes before one of a trait, but only where the bounds of
 /// its `impl` hold. So the traits' functions, which do nothing, are called for wrong types alone.
-fn call(answer: &Answer<'_>, handler: &Ident) -> TokenStream {
+fn call(answer: &Answer<'_>, handler: &Ident, runtime: &Path) -> TokenStream {
     let method = names::ident(&answer.method.rust_name);
     let request = answer.request;
     let words = Words::of(answer.method);
-    let take = take(answer, &words);
-    let give = give(answer, &words);
+    let take = take(answer, &words, runtime);
+    let give = give(answer, &words, runtime);
     quote! {
         #take
         #give
@@ -90,14 +99,14 @@ fn call(answer: &Answer<'_>, handler: &Ident) -> TokenStream {
 }
 
 /// Takes the request, or the stream of them, if the type can be taken.
-fn take(answer: &Answer<'_>, words: &Words) -> TokenStream {
+fn take(answer: &Answer<'_>, words: &Words, runtime: &Path) -> TokenStream {
     let Words {
         request, inbound, ..
     } = words;
-    let checked = checked(answer.method.checks_input);
+    let checked = checked(answer.method.checks_input, runtime);
     let (taken, take) = if answer.method.kind.client_streams() {
         (
-            quote!(::daemoneye_ipc::Inbound<M>),
+            quote!(#runtime::Inbound<M>),
             quote!(::core::option::Option::Some(call.#inbound())),
         )
     } else {
@@ -108,7 +117,7 @@ fn take(answer: &Answer<'_>, words: &Words) -> TokenStream {
         trait __TakeNothing<T>: ::core::marker::Sized {
             fn take(
                 self,
-                _: &::daemoneye_ipc::__private::ServerCall,
+                _: &#runtime::__private::ServerCall,
             ) -> ::core::option::Option<T> {
                 ::core::option::Option::None
             }
@@ -116,11 +125,11 @@ fn take(answer: &Answer<'_>, words: &Words) -> TokenStream {
         impl<T> __TakeNothing<T> for __Take<T> {}
         impl<M> __Take<#taken>
         where
-            M: ::daemoneye_ipc::prost::Message + ::core::default::Default #checked,
+            M: #runtime::prost::Message + ::core::default::Default #checked,
         {
             fn take(
                 self,
-                call: &::daemoneye_ipc::__private::ServerCall,
+                call: &#runtime::__private::ServerCall,
             ) -> ::core::option::Option<#taken> {
                 #take
             }
@@ -129,21 +138,21 @@ fn take(answer: &Answer<'_>, words: &Words) -> TokenStream {
 }
 
 /// Gives the reply, or the stream of them, if the type can be given.
-fn give(answer: &Answer<'_>, words: &Words) -> TokenStream {
+fn give(answer: &Answer<'_>, words: &Words, runtime: &Path) -> TokenStream {
     let Words {
         reply,
         reply_stream,
         ..
     } = words;
-    let checked = checked(answer.method.checks_output);
+    let checked = checked(answer.method.checks_output, runtime);
     let result = quote!(::core::result::Result);
-    let status = quote!(::daemoneye_ipc::Status);
+    let status = quote!(#runtime::Status);
     let (parameters, given, stream, give) = if answer.method.kind.server_streams() {
         (
             quote!(S, M),
             quote!(S),
             quote! {
-                S: ::daemoneye_ipc::Stream<Item = #result<M, #status>> + ::core::marker::Send,
+                S: #runtime::Stream<Item = #result<M, #status>> + ::core::marker::Send,
             },
             quote!(call.#reply_stream(self.0).await;),
         )
@@ -160,7 +169,7 @@ fn give(answer: &Answer<'_>, words: &Words) -> TokenStream {
         trait __GiveNothing: ::core::marker::Sized {
             fn give(
                 self,
-                _: &::daemoneye_ipc::__private::ServerCall,
+                _: &#runtime::__private::ServerCall,
             ) -> ::core::future::Ready<()> {
                 ::core::future::ready(())
             }
@@ -169,9 +178,9 @@ fn give(answer: &Answer<'_>, words: &Words) -> TokenStream {
         impl<#parameters> __Give<#result<#given, #status>>
         where
             #stream
-            M: ::daemoneye_ipc::prost::Message #checked,
+            M: #runtime::prost::Message #checked,
         {
-            async fn give(self, call: &::daemoneye_ipc::__private::ServerCall) {
+            async fn give(self, call: &#runtime::__private::ServerCall) {
                 #give
             }
         }
@@ -179,9 +188,9 @@ fn give(answer: &Answer<'_>, words: &Words) -> TokenStream {
 }
 
 /// What a message with rules must be besides.
-fn checked(has_rules: bool) -> TokenStream {
+fn checked(has_rules: bool, runtime: &Path) -> TokenStream {
     match has_rules {
-        true => quote!(+ ::daemoneye_ipc::validate::Validate),
+        true => quote!(+ #runtime::validate::Validate),
         false => TokenStream::new(),
     }
 }

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use daemoneye_ipc_codegen::Error;
 use daemoneye_ipc_codegen::emit::{Dispatch, Scope, names, service_items};
-use daemoneye_ipc_codegen::model::{
-    Idempotency, Method, MethodKind, Package, Schema, Service, TypeRef,
-};
+use daemoneye_ipc_codegen::model::{Idempotency, Method, MethodKind, Package, Service, TypeRef};
 use daemoneye_ipc_codegen::render::message_tree;
 use heck::ToSnakeCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::visit_mut::VisitMut;
-use syn::{FnArg, Ident, ItemTrait, Pat, ReturnType, TraitItem, TraitItemFn, Type, TypeParamBound};
+use syn::{
+    FnArg, Ident, ItemTrait, Pat, Path, ReturnType, TraitItem, TraitItemFn, Type, TypeParamBound,
+};
 
 use super::args::Arguments;
 use super::cautious;
@@ -22,8 +22,6 @@ use super::check::{Answer, first_argument, last_segment, reply_stream, stream_it
 use super::errors::Errors;
 use super::resolve::{ReadSchema, package_of};
 use super::types;
-
-const RUNTIME: &str = "::daemoneye_ipc";
 
 /// The expansion of a trait whose service was found. With errors, the server adapter is inert, so
 /// that they stay the only ones.
@@ -36,13 +34,13 @@ pub(super) fn with_service(
     errors: Errors,
 ) -> TokenStream {
     let dispatch = if errors.is_empty() {
-        Dispatch::CallsWith(cautious::calls(answers, &input.ident))
+        Dispatch::CallsWith(cautious::calls(answers, &input.ident, &schema.runtime))
     } else {
         Dispatch::Inert
     };
     let package = package_of(&service.full_name);
-    let checks = types::checks(answers);
-    let rest = expand(input, errors, |scope| {
+    let checks = types::checks(answers, &schema.runtime);
+    let rest = expand(input, &schema.runtime, errors, |scope| {
         let (messages, scope) = messages(input, arguments, schema, package, scope)?;
         let items = service_items(service, &scope, &dispatch)?;
         Ok(quote!(#messages #items))
@@ -59,7 +57,7 @@ pub(super) fn without_service(
     errors: Errors,
 ) -> TokenStream {
     let service = guessed_service(input);
-    let rest = expand(input, errors, |scope| {
+    let rest = expand(input, &schema.runtime, errors, |scope| {
         let (messages, _) = messages(input, arguments, schema, &schema.package, scope.clone())?;
         let items = service_items(&service, &scope, &Dispatch::Inert)?;
         Ok(quote!(#messages #items))
@@ -70,9 +68,13 @@ pub(super) fn without_service(
 
 /// The expansion of a trait whose schema could not be read: the same items, as far as the trait's own
 /// signatures tell what they are.
-pub(super) fn without_schema(input: &ItemTrait, errors: Errors) -> TokenStream {
+pub(super) fn without_schema(
+    input: &ItemTrait,
+    arguments: &Arguments,
+    errors: Errors,
+) -> TokenStream {
     let service = guessed_service(input);
-    expand(input, errors, |scope| {
+    expand(input, &arguments.runtime(), errors, |scope| {
         service_items(&service, &scope, &Dispatch::Inert)
     })
 }
@@ -80,12 +82,12 @@ pub(super) fn without_schema(input: &ItemTrait, errors: Errors) -> TokenStream {
 /// Errors, the trait, and what `items` makes.
 fn expand(
     input: &ItemTrait,
+    runtime: &Path,
     mut errors: Errors,
     items: impl FnOnce(Scope) -> Result<TokenStream, Error>,
 ) -> TokenStream {
-    let scope = Scope::beside_messages(RUNTIME);
-    let items = scope.and_then(|scope| items(scope.with_visibility(input.vis.clone())));
-    let items = items.unwrap_or_else(|error| {
+    let scope = Scope::new(runtime.clone()).with_visibility(input.vis.clone());
+    let items = items(scope).unwrap_or_else(|error| {
         errors.on(&input.ident, error);
         TokenStream::new()
     });
@@ -105,6 +107,8 @@ fn messages(
     match &arguments.messages {
         Some(path) if path.is_ident("self") => Ok((TokenStream::new(), scope)),
         Some(path) => Ok((TokenStream::new(), scope.with_messages(path.clone()))),
+        // No method names any.
+        None if schema.is_registered => Ok((TokenStream::new(), scope)),
         None => {
             let module = format_ident!("{}_messages", unraw(&input.ident).to_snake_case());
             let inner = schema
@@ -113,7 +117,7 @@ fn messages(
                 .map(module_path)
                 .unwrap_or_default();
             let path = syn::parse_quote!(self::#module::packages #inner);
-            let messages = message_module(input, &module, &inner, &schema.model)?;
+            let messages = message_module(input, &module, &inner, schema)?;
             Ok((messages, scope.with_messages(path)))
         }
     }
@@ -131,10 +135,10 @@ fn message_module(
     input: &ItemTrait,
     module: &Ident,
     inner: &TokenStream,
-    schema: &Schema,
+    schema: &ReadSchema,
 ) -> Result<TokenStream, Error> {
     let visibility = &input.vis;
-    let tree = message_tree(schema, &Scope::beside_messages(RUNTIME)?)?;
+    let tree = message_tree(&schema.model, &Scope::new(schema.runtime.clone()))?;
     let doc = format!(" Messages for [`{}`].", input.ident);
     Ok(quote! {
         #[doc = #doc]

@@ -11,7 +11,7 @@ mod expand;
 mod resolve;
 mod types;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -20,11 +20,21 @@ use syn::ItemTrait;
 use self::args::Arguments;
 use self::errors::Errors;
 
-/// Expands the attribute on `item`, in the crate at `crate_dir`.
+/// What the attribute knows of the crate that it is used in.
+pub(crate) struct Surroundings {
+    /// The folder of its `Cargo.toml`.
+    pub(crate) dir: PathBuf,
+    /// The folder that its build.rs writes to; `None` when it has none.
+    pub(crate) out_dir: Option<PathBuf>,
+    /// The descriptor sets that its build.rs registered, by their names in `out_dir`.
+    pub(crate) registered: Option<String>,
+}
+
+/// Expands the attribute on `item`.
 pub(crate) fn ipc_service(
     arguments: TokenStream,
     item: TokenStream,
-    crate_dir: &Path,
+    surroundings: &Surroundings,
 ) -> TokenStream {
     let input: ItemTrait = match syn::parse2(item.clone()) {
         Ok(input) => input,
@@ -36,12 +46,15 @@ pub(crate) fn ipc_service(
     };
     let mut errors = Errors::default();
     let arguments = Arguments::parse(arguments, &input.ident, &mut errors);
-    let Some(schema) = resolve::schema(&arguments, crate_dir, &mut errors) else {
-        return expand::without_schema(&input, errors);
+    let Some(schema) = resolve::schema(&arguments, surroundings, &input.ident, &mut errors) else {
+        return expand::without_schema(&input, &arguments, errors);
     };
     let Some(service) = resolve::service(&arguments, &schema, &input.ident, &mut errors) else {
         return expand::without_service(&input, &arguments, &schema, errors);
     };
+    if !resolve::knows_messages(&arguments, &schema, &service, &input.ident, &mut errors) {
+        return expand::without_schema(&input, &arguments, errors);
+    }
     let answers = check::check(&input, &service, &mut errors);
     expand::with_service(&input, &arguments, &schema, &service, &answers, errors)
 }

@@ -2,14 +2,17 @@
 //!
 //! **Invariant**: reads only below the workspace of the crate, and anew each time.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path as FilePath, PathBuf};
 
-use daemoneye_ipc_codegen::load::load;
+use daemoneye_ipc_codegen::load::{Loaded, load};
 use daemoneye_ipc_codegen::lower::lower;
 use daemoneye_ipc_codegen::model::{Schema, Service};
+use daemoneye_ipc_codegen::registered::{self, Registered};
 use daemoneye_ipc_codegen::{Error, Options};
-use syn::{Ident, LitStr};
+use quote::ToTokens;
+use syn::{Ident, LitStr, Path};
 
+use super::Surroundings;
 use super::args::Arguments;
 use super::errors::{Errors, nearest};
 
@@ -21,25 +24,50 @@ pub(super) struct ReadSchema {
     pub(super) package: String,
     /// Every file that was read.
     pub(super) inputs: Vec<PathBuf>,
-    /// The name of the file, below its include root.
-    file: String,
+    /// How emitted code names the runtime.
+    pub(super) runtime: Path,
+    /// Whether build.rs compiled it, messages and all.
+    pub(super) is_registered: bool,
+    /// Where it is from, as in "no service `X` in …".
+    origin: String,
+    /// The services that it offers.
+    services: Vec<String>,
 }
 
-/// Reads the schema; reports what is wrong with it.
+/// Reads the schema, or takes the one that build.rs compiled; reports what is wrong with it.
 pub(super) fn schema(
     arguments: &Arguments,
-    crate_dir: &Path,
+    surroundings: &Surroundings,
+    on: &Ident,
     errors: &mut Errors,
 ) -> Option<ReadSchema> {
-    let given = arguments.schema.as_ref()?;
+    match &arguments.schema {
+        Some(given) => read(given, arguments, &surroundings.dir, errors),
+        // What else is wrong with the arguments may be why it is missing.
+        None if !errors.is_empty() => None,
+        None => registered(arguments, surroundings, on, errors),
+    }
+}
+
+fn read(
+    given: &LitStr,
+    arguments: &Arguments,
+    crate_dir: &FilePath,
+    errors: &mut Errors,
+) -> Option<ReadSchema> {
     let path = inside_workspace(given, crate_dir, errors)?;
     let includes = arguments
         .includes
         .iter()
         .map(|include| inside_workspace(include, crate_dir, errors))
         .collect::<Option<Vec<_>>>()?;
-    let lowered = load(&[path], &includes)
-        .and_then(|loaded| Ok((lower(&loaded, &Options::default())?, loaded)));
+    let runtime = arguments.runtime();
+    let options = Options {
+        runtime: text(&runtime),
+        ..Options::default()
+    };
+    let lowered =
+        load(&[path], &includes).and_then(|loaded| Ok((lower(&loaded, &options)?, loaded)));
     let (model, loaded) = match lowered {
         Ok(lowered) => lowered,
         Err(error) => {
@@ -47,23 +75,119 @@ pub(super) fn schema(
             return None;
         }
     };
-    let file = loaded.roots.first()?.clone();
-    let package = loaded
-        .pool
-        .get_file_by_name(&file)?
-        .package_name()
-        .to_owned();
-    let inputs = loaded
-        .sources
-        .into_iter()
-        .map(|source| source.path)
-        .collect();
     Some(ReadSchema {
+        services: names(&model),
+        package: package_of_root(&loaded)?,
+        origin: format!("`{}`", loaded.roots.first()?),
+        is_registered: false,
+        inputs: loaded
+            .sources
+            .into_iter()
+            .map(|source| source.path)
+            .collect(),
         model,
-        package,
-        inputs,
-        file,
+        runtime,
     })
+}
+
+/// The set that build.rs registered and that has the service, else the first.
+fn registered(
+    arguments: &Arguments,
+    surroundings: &Surroundings,
+    on: &Ident,
+    errors: &mut Errors,
+) -> Option<ReadSchema> {
+    let (Some(out_dir), Some(names)) = (&surroundings.out_dir, &surroundings.registered) else {
+        errors.on(
+            on,
+            "`schema` is missing, and this crate has no build.rs that compiled one: name the file, as in \
+             `schema = \"schemas/….proto\"`, or compile it with \
+             `daemoneye_ipc_codegen::Generator` in build.rs",
+        );
+        return None;
+    };
+    if let Some(include) = arguments.includes.first() {
+        errors.on(
+            include,
+            "`includes` goes with `schema`: what build.rs compiled has found its imports",
+        );
+        return None;
+    }
+    let mut sets = match registered::read(names, out_dir) {
+        Ok(sets) => sets,
+        Err(error) => {
+            errors.on(on, error);
+            return None;
+        }
+    };
+    let wanted = arguments.service.as_ref().map(LitStr::value);
+    let has = |set: &Registered| set.services().any(|name| Some(&name) == wanted.as_ref());
+    let at = sets.iter().position(has).unwrap_or_default();
+    let services = sets.iter().flat_map(Registered::services).collect();
+    // A build script that names its sets has written one.
+    let set = (at < sets.len()).then(|| sets.swap_remove(at))?;
+    let model = match lower(&set.loaded, &set.options) {
+        Ok(model) => model,
+        Err(error) => {
+            errors.on(on, error);
+            return None;
+        }
+    };
+    let runtime = arguments.runtime.clone();
+    Some(ReadSchema {
+        services,
+        package: package_of_root(&set.loaded)?,
+        origin: "the schemas that build.rs compiled".to_owned(),
+        is_registered: true,
+        runtime: runtime.or_else(|| syn::parse_str(&set.options.runtime).ok())?,
+        inputs: vec![set.file],
+        model,
+    })
+}
+
+fn names(model: &Schema) -> Vec<String> {
+    let services = model.services();
+    services.map(|service| service.full_name.clone()).collect()
+}
+
+fn package_of_root(loaded: &Loaded) -> Option<String> {
+    let file = loaded.pool.get_file_by_name(loaded.roots.first()?)?;
+    Some(file.package_name().to_owned())
+}
+
+/// A path as text, as the generator's options have it.
+fn text(path: &Path) -> String {
+    path.to_token_stream().to_string().replace(' ', "")
+}
+
+/// Whether it is known where the messages are: build.rs has put them into some module of the crate.
+pub(super) fn knows_messages(
+    arguments: &Arguments,
+    schema: &ReadSchema,
+    service: &Service,
+    on: &Ident,
+    errors: &mut Errors,
+) -> bool {
+    let mut methods = service.methods.iter();
+    let known = !schema.is_registered
+        || arguments.messages.is_some()
+        || !methods.any(|method| method.input.relative || method.output.relative);
+    if !known {
+        let package = package_of(&service.full_name);
+        errors.on(
+            on,
+            format_args!(
+                "`messages` is missing: name the module that has \
+                 `daemoneye_ipc::include_schema!(\"{package}\")`, as in `messages = crate::{}`",
+                package
+                    .split('.')
+                    .next()
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or("schema")
+            ),
+        );
+    }
+    known
 }
 
 /// Finds the service, and names it like the user's trait; reports that it is not there.
@@ -98,7 +222,7 @@ pub(super) fn package_of(full_name: &str) -> &str {
 
 /// The faults of a schema, each on the path that the user gave for it, with file names as in that
 /// path: relative to the crate.
-fn report(error: &Error, on: &LitStr, crate_dir: &Path, errors: &mut Errors) {
+fn report(error: &Error, on: &LitStr, crate_dir: &FilePath, errors: &mut Errors) {
     let prefix = crate_dir.join("").display().to_string();
     let relative = |text: String| text.replace(&prefix, "");
     if error.problems().is_empty() {
@@ -111,11 +235,7 @@ fn report(error: &Error, on: &LitStr, crate_dir: &Path, errors: &mut Errors) {
 
 fn unknown_service(wanted: &LitStr, schema: &ReadSchema, errors: &mut Errors) {
     let name = wanted.value();
-    let names: Vec<&str> = schema
-        .model
-        .services()
-        .map(|service| service.full_name.as_str())
-        .collect();
+    let names: Vec<&str> = schema.services.iter().map(String::as_str).collect();
     // A name without its package is a near miss, however long the package is.
     let short = names
         .iter()
@@ -123,17 +243,21 @@ fn unknown_service(wanted: &LitStr, schema: &ReadSchema, errors: &mut Errors) {
         .find(|full| full.rsplit('.').next() == Some(name.as_str()));
     let hint = match short.or_else(|| nearest(&name, names.iter().copied())) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if names.is_empty() => "it defines no service".to_owned(),
-        None => format!("it defines `{}`", names.join("`, `")),
+        None if names.is_empty() => "there is none".to_owned(),
+        None => format!("there is `{}`", names.join("`, `")),
     };
     errors.on(
         wanted,
-        format_args!("no service `{name}` in `{}`: {hint}", schema.file),
+        format_args!("no service `{name}` in {}: {hint}", schema.origin),
     );
 }
 
 /// The path that `literal` means, refused when it is absolute or leads out of the workspace.
-fn inside_workspace(literal: &LitStr, crate_dir: &Path, errors: &mut Errors) -> Option<PathBuf> {
+fn inside_workspace(
+    literal: &LitStr,
+    crate_dir: &FilePath,
+    errors: &mut Errors,
+) -> Option<PathBuf> {
     let given = PathBuf::from(literal.value());
     if given.is_absolute() {
         errors.on(
@@ -156,7 +280,7 @@ fn inside_workspace(literal: &LitStr, crate_dir: &Path, errors: &mut Errors) -> 
 }
 
 /// `a/b/../c` as `a/c`.
-fn plain(path: &Path) -> PathBuf {
+fn plain(path: &FilePath) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {
@@ -171,8 +295,8 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// The folder of the nearest manifest above the crate that has a `[workspace]`, else the crate's.
-fn workspace_of(crate_dir: &Path) -> &Path {
-    let is_workspace = |dir: &&Path| {
+fn workspace_of(crate_dir: &FilePath) -> &FilePath {
+    let is_workspace = |dir: &&FilePath| {
         std::fs::read_to_string(dir.join("Cargo.toml")).is_ok_and(|text| {
             text.lines()
                 .any(|line| line.trim_start().starts_with("[workspace"))

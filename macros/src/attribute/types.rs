@@ -11,27 +11,27 @@ use daemoneye_ipc_codegen::model::{Method, TypeRef};
 use heck::ToUpperCamelCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::Type;
 use syn::spanned::Spanned;
 use syn::visit_mut::{VisitMut, visit_type_mut};
+use syn::{Path, Type};
 
 use super::check::{Answer, reply_stream, stream_item};
 
 /// The checks of all answers.
-pub(super) fn checks(answers: &[Answer<'_>]) -> TokenStream {
+pub(super) fn checks(answers: &[Answer<'_>], runtime: &Path) -> TokenStream {
     let mut questions = Vec::new();
     for answer in answers {
-        questions.push(request(answer.method, answer.request));
-        questions.extend(reply(answer.method, answer.reply));
+        questions.push(request(answer.method, answer.request, runtime));
+        questions.extend(reply(answer.method, answer.reply, runtime));
     }
     quote!(#(#questions)*)
 }
 
-fn request(method: &Method, ty: &Type) -> Question {
+fn request(method: &Method, ty: &Type, runtime: &Path) -> Question {
     let name = &method.input.full_name;
     let (implementor, wanted) = if method.kind.client_streams() {
         (
-            quote!(::daemoneye_ipc::Inbound<M>),
+            quote!(#runtime::Inbound<M>),
             format!("`Inbound` of `{name}`"),
         )
     } else {
@@ -40,23 +40,23 @@ fn request(method: &Method, ty: &Type) -> Question {
     Question {
         name: trait_name(method, "Request"),
         ty: ty.clone(),
-        bound: marker(&method.input),
+        bound: marker(&method.input, runtime),
         implementor,
         message: format!("`{}` takes {wanted}, not `{{Self}}`", method.path),
         label: format!("expected {wanted}"),
     }
 }
 
-fn reply(method: &Method, ty: &Type) -> Vec<Question> {
+fn reply(method: &Method, ty: &Type, runtime: &Path) -> Vec<Question> {
     let name = &method.output.full_name;
     let path = &method.path;
-    let implementor = quote!(::core::result::Result<M, ::daemoneye_ipc::Status>);
+    let implementor = quote!(::core::result::Result<M, #runtime::Status>);
     let wanted = format!("`Result` of `{name}` and `Status`");
     let Some(stream) = reply_stream(ty) else {
         return vec![Question {
             name: trait_name(method, "Reply"),
             ty: ty.clone(),
-            bound: marker(&method.output),
+            bound: marker(&method.output, runtime),
             implementor,
             message: format!("`{path}` returns {wanted}, not `{{Self}}`"),
             label: format!("expected {wanted}"),
@@ -76,7 +76,7 @@ fn reply(method: &Method, ty: &Type) -> Vec<Question> {
     let items = stream_item(stream).map(|item| Question {
         name: trait_name(method, "Item"),
         ty: item.clone(),
-        bound: marker(&method.output),
+        bound: marker(&method.output, runtime),
         implementor,
         message: format!("`{path}` streams items of {wanted}, not `{{Self}}`"),
         label: format!("expected {wanted}"),
@@ -91,9 +91,9 @@ fn trait_name(method: &Method, side: &str) -> String {
 }
 
 /// The bound that only the message of that name meets.
-fn marker(message: &TypeRef) -> TokenStream {
+fn marker(message: &TypeRef, runtime: &Path) -> TokenStream {
     let hash = message_hash(&message.full_name);
-    quote!(: ::daemoneye_ipc::__private::IsMessage<#hash>)
+    quote!(: #runtime::__private::IsMessage<#hash>)
 }
 
 /// Whether a type is `implementor` for some `M` within `bound`.
