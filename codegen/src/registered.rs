@@ -219,8 +219,12 @@ mod tests {
             ..Options::default()
         };
         let names = write(&loaded, &options, dir.path()).expect("written");
-        let sets = read(&names, dir.path()).expect("read");
-        let set = sets.last().expect("a set");
+        // Tests of one process are one build script, each with a folder of its own.
+        let name = names.rsplit(':').next().expect("a name");
+        let sets = read(name, dir.path()).expect("read");
+        let [set] = sets.as_slice() else {
+            panic!("{sets:?}");
+        };
         assert_eq!(set.options, options);
         assert_eq!(set.services().collect::<Vec<_>>(), ["a.v1.S", "a.v1.T"]);
         assert_eq!(set.loaded.sources, loaded.sources);

@@ -21,7 +21,9 @@ pub trait IsMessage<const HASH: u64> {}
 macro_rules! __cel {
     ($message:literal, $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
-            "`", $message, "` has a rule in CEL (`buf.validate`), which is not supported: ",
+            "`",
+            $message,
+            "` has a rule in CEL (`buf.validate`), which is not supported: ",
             "write it with the standard rules, or check it in the handler"
         ))
     };
