@@ -62,7 +62,7 @@ impl Project {
     pub(crate) fn empty() -> Self {
         // A test that failed in its turn has nothing that the next relies on.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = tempfile::Builder::new().prefix("outside-").tempdir();
+        let folder = tempfile::Builder::new().prefix("users' own-").tempdir();
         let folder = folder.expect("a temporary folder");
         let inside = folder.path().starts_with(workspace());
         assert!(!inside, "{} is not outside", folder.path().display());

@@ -111,6 +111,58 @@ fn it_works_as_printed_and_a_renamed_method_is_found_by_the_compiler() {
 }
 
 #[test]
+fn a_mistake_in_the_schema_ends_the_build_script_with_its_place() {
+    let project = quickstart();
+    let text = project.read(SCHEMA);
+    for (from, to, says) in [
+        (
+            "string name = 1;",
+            "string name 1;",
+            "--> schemas/greeter.proto:6:36",
+        ),
+        (
+            "(GreetRequest)",
+            "(GreetingRequest)",
+            "name 'GreetingRequest' is not defined",
+        ),
+        (
+            "string name = 1;",
+            "string name = 1; string nick = 1;",
+            "--> schemas/greeter.proto:6:55",
+        ),
+        (
+            "package greeter.v1;",
+            "package greeter.v1; import \"a.proto\";",
+            "import 'a.proto' not found",
+        ),
+        (
+            "rpc Greet(",
+            "rpc GREET(GreetRequest) returns (GreetResponse); rpc Greet(",
+            "methods `GREET` and `Greet` both become `fn greet` in Rust",
+        ),
+    ] {
+        project.edit(SCHEMA, from, to);
+        let build = project.cargo(&["check"]);
+        assert!(
+            build.stderr.contains(says),
+            "no `{says}` in:\n{}",
+            build.stderr
+        );
+        assert!(
+            build.stderr.contains("schemas/greeter.proto:"),
+            "{}",
+            build.stderr
+        );
+        assert!(!build.stderr.contains("panicked"), "{}", build.stderr);
+        project.write(SCHEMA, &text);
+    }
+    project.rename(SCHEMA, "schemas/greeting.proto");
+    let build = project.cargo(&["check"]);
+    let says = "schema file `schemas/greeter.proto` not found";
+    assert!(build.stderr.contains(says), "{}", build.stderr);
+}
+
+#[test]
 fn it_works_with_a_trait_of_ones_own() {
     greets(&with_attribute());
 }
