@@ -23,6 +23,7 @@ macro_rules! golden {
 }
 
 golden! {
+    cel: "golden/cel/rust/mod.rs",
     comments: "golden/comments/rust/mod.rs",
     deprecated: "golden/deprecated/rust/mod.rs",
     empty: "golden/empty/rust/mod.rs",

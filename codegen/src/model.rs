@@ -6,8 +6,8 @@
 mod rules;
 
 pub use self::rules::{
-    Access, CelRule, Check, Exclusive, FieldRules, Literal, MessageRules, RequiredOneof, Rule,
-    Unique, ValueRules,
+    Access, Check, Exclusive, FieldRules, Literal, MessageRules, RequiredOneof, Rule, Unique,
+    ValueRules,
 };
 use crate::error::Place;
 
@@ -33,6 +33,8 @@ pub struct Package {
     pub enums: Vec<Enum>,
     /// The services in the order of the schema.
     pub services: Vec<Service>,
+    /// The serialized `FileDescriptorSet` that rules in CEL are evaluated with; empty if there are none.
+    pub cel_descriptors: Vec<u8>,
 }
 
 /// A message type that the package defines.

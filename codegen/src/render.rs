@@ -120,7 +120,7 @@ impl<'a> Node<'a> {
         if let Some(package) = self.package {
             tokens.extend(prelude());
             tokens.extend(types(package)?);
-            tokens.extend(message_items(&package.messages, scope)?);
+            tokens.extend(message_items(package, scope)?);
         }
         for child in &self.children {
             let name = ident(child.name);

@@ -15,16 +15,42 @@ pub use crate::{
 /// SHA-256 over the name.
 pub trait IsMessage<const HASH: u64> {}
 
-/// A rule in CEL, which this version does not evaluate.
+/// Checks a message by its rules in CEL.
+#[cfg(feature = "validate-cel")]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __cel {
-    ($message:literal, $($rest:tt)*) => {
+    ($schema:expr, $name:literal, $message:expr, $at:expr, $report:expr) => {
+        $schema.check($name, $message, $at, $report)
+    };
+}
+
+/// Says that a message has rules in CEL.
+#[cfg(not(feature = "validate-cel"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cel {
+    ($schema:expr, $name:literal, $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
-            "`",
-            $message,
-            "` has a rule in CEL (`buf.validate`), which is not supported: ",
-            "write it with the standard rules, or check it in the handler"
+            "`", $name, "` has rules in CEL (`buf.validate`), which need the feature `validate-cel` of daemoneye-ipc"
         ))
     };
+}
+
+/// The descriptors that rules in CEL are evaluated with.
+#[cfg(feature = "validate-cel")]
+pub use crate::validate::cel::CelSchema;
+
+/// Stands for the descriptors where rules in CEL are an error.
+#[cfg(not(feature = "validate-cel"))]
+#[derive(Debug)]
+pub struct CelSchema;
+
+#[cfg(not(feature = "validate-cel"))]
+impl CelSchema {
+    /// Nothing.
+    #[must_use]
+    pub const fn new(_: &'static [u8]) -> Self {
+        Self
+    }
 }

@@ -14,6 +14,10 @@
 mod cases;
 mod mistakes;
 #[rustfmt::skip]
+#[path = "../golden/cel/rust/mod.rs"]
+#[allow(missing_docs, unreachable_pub)]
+mod cel;
+#[rustfmt::skip]
 #[path = "../golden/rules/rust/mod.rs"]
 #[allow(missing_docs, unreachable_pub)]
 mod rules;
@@ -29,6 +33,7 @@ use prost_reflect::DescriptorPool;
 use serde::{Deserialize, Serialize};
 
 use self::cases::{Case, cases};
+use self::cel::golden::cel::v1 as expressions;
 use self::rules::golden::rules::v1;
 
 #[derive(Serialize, Deserialize)]
@@ -41,7 +46,7 @@ struct Vector {
 #[test]
 fn violations_are_those_of_protovalidate() {
     if let Some(python) = std::env::var_os("UPDATE_VECTORS") {
-        let vectors = ask(python.to_str().expect("a program"), &some_cases(15, 4));
+        let vectors = ask_for(python.to_str().expect("a program"), 15, 4);
         // A line per message, so that changes can be read.
         let lines: Vec<_> = vectors
             .iter()
@@ -65,32 +70,38 @@ fn other_messages_are_judged_as_protovalidate_judges_them() {
     let count = number("PROTOVALIDATE_CASES").unwrap_or(200);
     let seed = number("PROTOVALIDATE_SEED").unwrap_or(1);
     let seed = u64::try_from(seed).expect("a seed");
-    compare(&ask(
-        python.to_str().expect("a program"),
-        &some_cases(count, seed),
-    ));
+    compare(&ask_for(python.to_str().expect("a program"), count, seed));
 }
 
 fn vectors_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("validate/vectors.json")
 }
 
-fn descriptors() -> &'static [u8] {
-    v1::CHECKER_SERVICE.file_descriptor_set
-}
+/// The packages of both folders with their schemas.
+const PACKAGES: [(&str, &[u8]); 2] = [
+    ("golden.rules.v1", v1::CHECKER_SERVICE.file_descriptor_set),
+    (
+        "golden.cel.v1",
+        expressions::EXPRESSIONS_SERVICE.file_descriptor_set,
+    ),
+];
 
-fn some_cases(count: usize, seed: u64) -> Vec<Case> {
-    let pool = DescriptorPool::decode(descriptors()).expect("descriptors");
-    cases(&pool, "golden.rules.v1", count, seed)
+/// What protovalidate says of `count` messages of each type.
+fn ask_for(python: &str, count: usize, seed: u64) -> Vec<Vector> {
+    let of_package = |(package, descriptors)| {
+        let pool = DescriptorPool::decode(descriptors).expect("descriptors");
+        ask(python, descriptors, &cases(&pool, package, count, seed))
+    };
+    PACKAGES.into_iter().flat_map(of_package).collect()
 }
 
 /// What protovalidate says of messages, but for those that it cannot judge.
-fn ask(python: &str, cases: &[Case]) -> Vec<Vector> {
+fn ask(python: &str, descriptors: &[u8], cases: &[Case]) -> Vec<Vector> {
     let cases: Vec<_> = cases
         .iter()
         .map(|case| serde_json::json!({"message": case.message, "bytes": hex(&case.bytes)}))
         .collect();
-    let question = serde_json::json!({"descriptors": hex(descriptors()), "cases": cases});
+    let question = serde_json::json!({"descriptors": hex(descriptors), "cases": cases});
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("validate/reference.py");
     let mut reference = Command::new(python)
         .arg(script)
@@ -156,11 +167,11 @@ fn describe(violation: &Violation) -> String {
 }
 
 macro_rules! types {
-    ($name:expr, $bytes:expr; $($message:ident)*) => {
+    ($name:expr, $bytes:expr; $($package:literal $module:ident: $($message:ident)*;)*) => {
         match $name {
-            $(concat!("golden.rules.v1.", stringify!($message)) => {
-                check(&v1::$message::decode($bytes).expect("a message"))
-            })*
+            $($(concat!($package, ".", stringify!($message)) => {
+                check(&$module::$message::decode($bytes).expect("a message"))
+            })*)*
             "golden.rules.v1.Plain" => Ok(()),
             other => panic!("no type for {other}"),
         }
@@ -170,7 +181,8 @@ macro_rules! types {
 fn violations(message: &str, bytes: &[u8]) -> Vec<Violation> {
     let found = types!(
         message, bytes;
-        Numbers Texts Formats Presence Collections Choices WellKnown Tree Everything
+        "golden.rules.v1" v1: Numbers Texts Formats Presence Collections Choices WellKnown Tree Everything;
+        "golden.cel.v1" expressions: Span Fields Lists;
     );
     found.map_or_else(|violations| violations.violations, |()| Vec::new())
 }

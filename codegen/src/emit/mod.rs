@@ -17,7 +17,7 @@ pub use self::handler::{handler_trait, method_signature};
 pub use self::scope::Scope;
 pub use self::server::{Dispatch, Words};
 use crate::error::Error;
-use crate::model::{Message, Package, Service};
+use crate::model::{Package, Service};
 
 /// Everything of a service but its handler trait: descriptor, server adapter and client.
 ///
@@ -35,16 +35,16 @@ pub fn service_items(
     Ok(quote!(#descriptor #server #client))
 }
 
-/// What messages have beside prost's: the markers by which they are known at compile time, and checks
+/// What the messages of a package have beside prost's: the markers by which they are known at compile time, and checks
 /// by the rules of the schema.
 ///
 /// # Errors
 ///
 /// [`Error::Schema`] when a message cannot be named from the scope.
-pub fn message_items(messages: &[Message], scope: &Scope) -> Result<TokenStream, Error> {
+pub fn message_items(package: &Package, scope: &Scope) -> Result<TokenStream, Error> {
     let private = scope.private();
-    let mut tokens = TokenStream::new();
-    for message in messages {
+    let mut tokens = validate::cel_schema(package, scope);
+    for message in &package.messages {
         let ty = scope.ty(&message.ty)?;
         let hash = hex(message.hash);
         tokens.extend(quote!(impl #private::IsMessage<#hash> for #ty {}));
@@ -61,7 +61,7 @@ pub fn message_items(messages: &[Message], scope: &Scope) -> Result<TokenStream,
 ///
 /// [`Error::Schema`] when a message cannot be named from the scope.
 pub fn package_items(package: &Package, scope: &Scope) -> Result<TokenStream, Error> {
-    let mut tokens = message_items(&package.messages, scope)?;
+    let mut tokens = message_items(package, scope)?;
     for service in &package.services {
         tokens.extend(handler_trait(service, scope)?);
         tokens.extend(service_items(service, scope, &Dispatch::Calls)?);

@@ -9,9 +9,22 @@ use quote::{format_ident, quote};
 use super::{Scope, names};
 use crate::error::{Error, Problem, ProblemKind};
 use crate::model::{
-    Access, CelRule, Check, Exclusive, FieldRules, Literal, Message, MessageRules, Rule, Unique,
+    Access, Check, Exclusive, FieldRules, Literal, Message, MessageRules, Package, Rule, Unique,
     ValueRules,
 };
+
+/// The descriptors of a package that has rules in CEL.
+pub(super) fn cel_schema(package: &Package, scope: &Scope) -> TokenStream {
+    if package.cel_descriptors.is_empty() {
+        return TokenStream::new();
+    }
+    let private = scope.private();
+    let descriptors = Token::byte_string(&package.cel_descriptors);
+    quote! {
+        #[allow(dead_code)]
+        static __CEL: #private::CelSchema = #private::CelSchema::new(#descriptors);
+    }
+}
 
 /// The implementation of `Validate` for a message with rules.
 pub(super) fn checks(
@@ -27,10 +40,12 @@ pub(super) fn checks(
             quote!(#private::rules)
         },
         validate: quote!(#runtime::validate),
-        runtime: quote!(#runtime),
         message: &message.ty.full_name,
     };
-    let cel = emitter.cel(&rules.cel, &quote!(self));
+    let full_name = &message.ty.full_name;
+    let cel = rules
+        .cel
+        .then(|| quote!(#runtime::__cel!(__CEL, #full_name, self, at, report);));
     let exclusive = rules.exclusive.iter().map(|group| emitter.exclusive(group));
     let exclusive = exclusive.collect::<Result<TokenStream, _>>()?;
     let oneofs = rules.required_oneofs.iter().map(|oneof| {
@@ -63,7 +78,6 @@ pub(super) fn checks(
 struct Emitter<'a> {
     rules: TokenStream,
     validate: TokenStream,
-    runtime: TokenStream,
     message: &'a str,
 }
 
@@ -199,15 +213,14 @@ impl Emitter<'_> {
                 values,
             } => self.map(list, keys, values),
         };
-        let cel = self.cel(&value.cel, &quote!(value));
-        if !value.ignore_zero {
-            return quote!(#check #cel);
+        if !value.ignore_zero || check.is_empty() {
+            return check;
         }
         let is_zero = match &value.check {
             Check::List { .. } | Check::Map { .. } => quote!(value.is_empty()),
             _ => quote!(#rules::is_default(value)),
         };
-        quote!(if !#is_zero { #check #cel })
+        quote!(if !#is_zero { #check })
     }
 
     fn rules(&self, group: &str, list: &[Rule]) -> TokenStream {
@@ -359,23 +372,6 @@ impl Emitter<'_> {
         let list: Vec<_> = list.iter().map(|rule| self.rule(&kind, rule)).collect();
         (!list.is_empty())
             .then(|| quote!(#rules::#function(value.len(), &[#(#list),*], at, report);))
-    }
-
-    /// The check of a value by expressions.
-    fn cel(&self, list: &[CelRule], value: &TokenStream) -> TokenStream {
-        if list.is_empty() {
-            return TokenStream::new();
-        }
-        let (runtime, message) = (&self.runtime, self.message);
-        let list = list.iter().map(|rule| {
-            let CelRule {
-                id,
-                message,
-                expression,
-            } = rule;
-            quote!((#id, #message, #expression))
-        });
-        quote!(#runtime::__cel!(#message, [#(#list),*], #value, at, report);)
     }
 }
 

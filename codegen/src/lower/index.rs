@@ -65,9 +65,19 @@ impl<'a> Index<'a> {
     /// The serialized `FileDescriptorSet` of `file` and all that it imports, imports first. Custom
     /// options are kept, source positions are not.
     pub(super) fn file_descriptor_set(&self, file: &FileDescriptor) -> Vec<u8> {
+        self.descriptor_set(self.files.get(file.name()).into_iter().collect())
+    }
+
+    /// The same of all files of a package.
+    pub(super) fn package_descriptor_set(&self, package: &str) -> Vec<u8> {
+        let files = self.files.values();
+        let files = files.filter(|indexed| indexed.file.package_name() == package);
+        self.descriptor_set(files.collect())
+    }
+
+    fn descriptor_set<'s>(&'s self, mut open: Vec<&'s Indexed<'a>>) -> Vec<u8> {
         const FILE: u32 = 1; // FileDescriptorSet.file
         let mut needed = BTreeSet::new();
-        let mut open: Vec<&Indexed<'_>> = self.files.get(file.name()).into_iter().collect();
         while let Some(indexed) = open.pop() {
             if needed.insert((indexed.position, indexed.file.name())) {
                 let imports = indexed.file.dependencies();

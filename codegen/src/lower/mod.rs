@@ -183,6 +183,12 @@ impl Lowering<'_, '_> {
         }
         messages.sort_by(|a, b| a.ty.full_name.cmp(&b.ty.full_name));
         enums.sort_by(|a, b| a.ty.full_name.cmp(&b.ty.full_name));
+        let has_cel = |message: &Message| message.rules.as_ref().is_some_and(|rules| rules.cel);
+        let cel_descriptors = if messages.iter().any(has_cel) {
+            self.index.package_descriptor_set(name)
+        } else {
+            Vec::new()
+        };
         let module = Module::from_protobuf_package_name(name);
         let module = module.parts().map(str::to_owned).collect();
         Ok(Package {
@@ -192,6 +198,7 @@ impl Lowering<'_, '_> {
             messages,
             enums,
             services,
+            cel_descriptors,
         })
     }
 

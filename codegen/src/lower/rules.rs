@@ -12,7 +12,7 @@ use super::descriptors;
 use super::layout::Layout;
 use super::literals::{Group, rules as literals};
 use crate::model::{
-    Access, CelRule, Check, Exclusive, FieldRules, MessageRules, RequiredOneof, Unique, ValueRules,
+    Access, Check, Exclusive, FieldRules, MessageRules, RequiredOneof, Unique, ValueRules,
 };
 
 /// A rule that cannot be kept, as the mistake of an element.
@@ -88,10 +88,12 @@ impl Rules {
             rust_path,
             layout,
             exclusive: BTreeSet::new(),
+            cel: false,
             path: message.path().to_vec(),
             mistakes: Vec::new(),
         };
-        let rules = lowering.message(message);
+        let mut rules = lowering.message(message);
+        rules.cel |= lowering.cel;
         (rules, lowering.mistakes)
     }
 }
@@ -129,6 +131,8 @@ struct Lowering<'a> {
     layout: &'a Layout,
     /// Fields of which only one may be set: a zero is none.
     exclusive: BTreeSet<String>,
+    /// Whether there are rules in CEL.
+    cel: bool,
     /// The source path of the element that is lowered.
     path: Vec<i32>,
     mistakes: Vec<Mistake>,
@@ -146,7 +150,7 @@ impl Lowering<'_> {
     fn message(&mut self, message: &MessageDescriptor) -> MessageRules {
         let mut rules = MessageRules::default();
         if let Some(options) = extension(&message.options(), MESSAGE) {
-            rules.cel = self.cel(&options);
+            rules.cel = has_cel(&options);
             for group in messages_of(&options, "oneof") {
                 rules.exclusive.extend(self.exclusive(message, &group));
             }
@@ -222,7 +226,7 @@ impl Lowering<'_> {
         let required = options
             .as_ref()
             .is_some_and(|options| flag(options, "required"));
-        if !required && value.check == Check::Nothing && value.cel.is_empty() {
+        if !required && value.check == Check::Nothing {
             return None;
         }
         let entry = field
@@ -255,6 +259,7 @@ impl Lowering<'_> {
         if ignore == Ignore::Always {
             return ValueRules::default();
         }
+        self.cel |= options.is_some_and(has_cel);
         if side == Side::Inside && options.is_some_and(|options| flag(options, "required")) {
             self.mistake(
                 "`required` says nothing about an item of a list or an entry of a map",
@@ -272,7 +277,6 @@ impl Lowering<'_> {
         ValueRules {
             ignore_zero: ignore == Ignore::Zero,
             check,
-            cel: options.map(|options| self.cel(options)).unwrap_or_default(),
         }
     }
 
@@ -351,7 +355,7 @@ impl Lowering<'_> {
         let rules = rules
             .map(|rules| self.literals(rules, &[]))
             .unwrap_or_default();
-        if rules.is_empty() && unique.is_none() && is_nothing(&items) {
+        if rules.is_empty() && unique.is_none() && items.check == Check::Nothing {
             return Check::Nothing;
         }
         Check::List {
@@ -380,7 +384,7 @@ impl Lowering<'_> {
         let rules = rules
             .map(|rules| self.literals(rules, &[]))
             .unwrap_or_default();
-        if rules.is_empty() && is_nothing(&keys) && is_nothing(&values) {
+        if rules.is_empty() && keys.check == Check::Nothing && values.check == Check::Nothing {
             return Check::Nothing;
         }
         Check::Map {
@@ -395,36 +399,6 @@ impl Lowering<'_> {
             self.mistake(message, help);
             Vec::new()
         })
-    }
-
-    /// The expressions of a message or field.
-    fn cel(&mut self, options: &DynamicMessage) -> Vec<CelRule> {
-        let text = |rule: &DynamicMessage, name: &str| {
-            let value = rule.get_field_by_name(name);
-            let value = value.and_then(|value| value.as_str().map(str::to_owned));
-            value.unwrap_or_default()
-        };
-        let mut rules: Vec<_> = messages_of(options, "cel")
-            .iter()
-            .map(|rule| CelRule {
-                id: text(rule, "id"),
-                message: text(rule, "message"),
-                expression: text(rule, "expression"),
-            })
-            .collect();
-        // The short form: an expression that is its own id.
-        let short = list(options, "cel_expression");
-        rules.extend(
-            short
-                .iter()
-                .filter_map(Value::as_str)
-                .map(|expression| CelRule {
-                    id: expression.to_owned(),
-                    message: String::new(),
-                    expression: expression.to_owned(),
-                }),
-        );
-        rules
     }
 }
 
@@ -452,8 +426,8 @@ fn ignore(options: &DynamicMessage) -> Ignore {
     }
 }
 
-fn is_nothing(value: &ValueRules) -> bool {
-    value.check == Check::Nothing && value.cel.is_empty()
+fn has_cel(options: &DynamicMessage) -> bool {
+    !list(options, "cel").is_empty() || !list(options, "cel_expression").is_empty()
 }
 
 fn flag(options: &DynamicMessage, name: &str) -> bool {

@@ -11,8 +11,9 @@ pub struct MessageRules {
     pub required_oneofs: Vec<RequiredOneof>,
     /// Fields of which at most one may be set.
     pub exclusive: Vec<Exclusive>,
-    /// Expressions over the message as a whole.
-    pub cel: Vec<CelRule>,
+    /// Whether it, or a field of it, has rules in CEL, the Common Expression Language. The runtime
+    /// reads them from the descriptors.
+    pub cel: bool,
 }
 
 /// A oneof of which one field has to be set.
@@ -79,8 +80,6 @@ pub struct ValueRules {
     pub ignore_zero: bool,
     /// What is asked of it.
     pub check: Check,
-    /// Expressions over the value.
-    pub cel: Vec<CelRule>,
 }
 
 /// What a value is, and its rules.
@@ -156,15 +155,4 @@ pub enum Literal {
     Time(i64, i32),
     /// Several.
     List(Vec<Self>),
-}
-
-/// An expression in CEL, the Common Expression Language.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CelRule {
-    /// What the violation is called.
-    pub id: String,
-    /// What it says, unless the expression does.
-    pub message: String,
-    /// The expression.
-    pub expression: String,
 }

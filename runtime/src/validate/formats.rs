@@ -91,14 +91,18 @@ pub(super) fn is_host_and_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
-    let host_is_one = match host
+    is_host(host) && is_decimal(port) && port.parse::<u16>().is_ok()
+}
+
+/// A host name or an address, where an IPv6 address is in brackets.
+pub(super) fn is_host(host: &str) -> bool {
+    match host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
     {
         Some(address) => is_ipv6(address),
         None => is_hostname(host) || is_ipv4(host),
-    };
-    host_is_one && is_decimal(port) && port.parse::<u16>().is_ok()
+    }
 }
 
 pub(super) fn is_uuid(text: &str) -> bool {

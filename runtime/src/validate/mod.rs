@@ -11,6 +11,8 @@
 //! **Invariant**: a message that keeps to its rules is checked without an allocation, and what a check
 //! reports is bounded, whatever the peer sent.
 
+#[cfg(feature = "validate-cel")]
+pub(crate) mod cel;
 mod formats;
 mod pattern;
 mod report;

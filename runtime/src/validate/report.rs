@@ -250,6 +250,34 @@ impl Report {
         });
     }
 
+    /// The value at `at` breaks one of several rules in a list; those of a message as a whole have no
+    /// place among the rules.
+    #[cfg(feature = "validate-cel")]
+    pub(super) fn add_listed(
+        &mut self,
+        at: &Path<'_>,
+        rule: Option<(&Field, usize)>,
+        rule_id: &str,
+        message: String,
+    ) {
+        let inside = at.inside();
+        let mut rules = Vec::new();
+        if let Some((rule, index)) = rule {
+            rules.extend(inside.iter().flatten().copied().map(element));
+            rules.push(FieldPathElement {
+                subscript: Some(Subscript::Index(index as u64)),
+                ..element(rule)
+            });
+        }
+        self.push(Violation {
+            field: path(at.elements()),
+            rule: path(rules),
+            rule_id: rule_id.to_owned(),
+            message,
+            for_key: matches!(at.step, Step::Key(_)),
+        });
+    }
+
     fn push(&mut self, violation: Violation) {
         if !self.is_full() {
             self.bytes += prost::Message::encoded_len(&violation);
