@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use crate::emit::names;
 use crate::error::{Place, Problem, ProblemKind};
 use crate::model::{Package, Schema, Service};
+use crate::options::Options;
 
 /// All collisions of a schema.
-pub(crate) fn problems(schema: &Schema) -> Vec<Problem> {
+pub(crate) fn problems(schema: &Schema, options: &Options) -> Vec<Problem> {
     let mut problems = Vec::new();
     ordinals(schema, &mut problems);
     for package in &schema.packages {
-        items(package, &mut problems);
+        items(package, options, &mut problems);
         for service in &package.services {
             methods(service, &mut problems);
         }
@@ -63,7 +64,7 @@ fn methods(service: &Service, problems: &mut Vec<Problem>) {
 
 /// Every item of a package's module needs a name of its own. Types that prost writes are known by
 /// their messages; what else it writes lives in modules of its own.
-fn items(package: &Package, problems: &mut Vec<Problem>) {
+fn items(package: &Package, options: &Options, problems: &mut Vec<Problem>) {
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     let mut claim = |item: String, owner: String, place: &Option<Place>, help: &str| {
         if let Some(other) = seen.get(&item) {
@@ -99,13 +100,12 @@ fn items(package: &Package, problems: &mut Vec<Problem>) {
     }
     for service in &package.services {
         let owner = format!("service `{}`", service.full_name);
-        for item in names::type_items(service) {
-            claim(
-                item,
-                owner.clone(),
-                &service.place,
-                "a service `X` needs the names `X`, `XClient` and `XServer`: rename one of the two",
-            );
+        let help = format!(
+            "rename one of the two, or give the service another name in Rust: `.service_name(\".{}\", \"{}Api\")`",
+            service.full_name, service.rust_name
+        );
+        for item in names::type_items(service, options) {
+            claim(item, owner.clone(), &service.place, &help);
         }
     }
 }

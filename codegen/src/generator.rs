@@ -128,6 +128,31 @@ impl Generator {
         self
     }
 
+    /// Whether clients are emitted. Default: yes. With neither clients nor servers, a crate holds the messages alone, for
+    /// others to name by an [`extern_path`](Self::extern_path).
+    #[must_use]
+    pub fn build_client(mut self, yes: bool) -> Self {
+        self.options.build_client = yes;
+        self
+    }
+
+    /// Whether handler traits and servers are emitted. Default: yes.
+    #[must_use]
+    pub fn build_server(mut self, yes: bool) -> Self {
+        self.options.build_server = yes;
+        self
+    }
+
+    /// Gives a service (`.inventory.v1.Inventory`) another name in Rust than in the schema: that of the handler trait,
+    /// from which those of the client, the server and the descriptor follow. For a service `Orders` beside a message `OrdersClient`.
+    #[must_use]
+    pub fn service_name(mut self, service: impl Into<String>, rust: impl Into<String>) -> Self {
+        self.options
+            .service_names
+            .push((service.into(), rust.into()));
+        self
+    }
+
     /// Prints no lines for cargo: no file is tracked, and nothing is registered for `#[ipc_service]`.
     #[must_use]
     pub fn quiet(mut self) -> Self {
@@ -202,7 +227,7 @@ impl Generator {
         for package in &schema.packages {
             files.push(GeneratedFile {
                 name: render::file_name(&package.name),
-                content: render::package_file(package, &scope)?,
+                content: render::package_file(package, &scope, &self.options)?,
             });
         }
         files.push(GeneratedFile {

@@ -22,9 +22,11 @@ mod options;
 pub mod project;
 pub mod registered;
 pub mod render;
+mod spelling;
 mod write;
 
 pub use crate::error::{Error, Place, Problem, ProblemKind};
 pub use crate::generator::{Generated, GeneratedFile, Generator};
 pub use crate::hash::{message_hash, method_ordinal};
 pub use crate::options::Options;
+pub use crate::spelling::nearest;

@@ -19,6 +19,12 @@ pub struct Options {
     pub type_attributes: Vec<(String, String)>,
     /// Attributes for fields: protobuf path (`.` for all) and attribute.
     pub field_attributes: Vec<(String, String)>,
+    /// Services (with a leading dot) and the Rust names of their handler traits.
+    pub service_names: Vec<(String, String)>,
+    /// Whether clients are emitted. Default: yes.
+    pub build_client: bool,
+    /// Whether handler traits and servers are emitted. Default: yes.
+    pub build_server: bool,
 }
 
 impl Default for Options {
@@ -29,6 +35,9 @@ impl Default for Options {
             packages: None,
             type_attributes: Vec::new(),
             field_attributes: Vec::new(),
+            service_names: Vec::new(),
+            build_client: true,
+            build_server: true,
         }
     }
 }
@@ -62,6 +71,14 @@ impl Options {
         })
     }
 
+    /// The name in Rust that was asked for a service (named without a leading dot).
+    pub(crate) fn service_name(&self, full_name: &str) -> Option<&str> {
+        let mut names = self.service_names.iter().rev();
+        names
+            .find(|(service, _)| service.strip_prefix('.') == Some(full_name))
+            .map(|(_, rust)| rust.as_str())
+    }
+
     /// Checks what can be checked without a schema.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let paths = self.extern_paths.iter().map(|(_, rust)| rust);
@@ -73,7 +90,23 @@ impl Options {
                 ));
             }
         }
-        for (proto, _) in &self.extern_paths {
+        for (service, name) in &self.service_names {
+            if syn::parse_str::<syn::Ident>(name).is_err() {
+                return Err(Error::usage(
+                    format!(
+                        "`{name}`, the name for the service `{service}`, is not a Rust identifier"
+                    ),
+                    "write the name of the handler trait, such as `InventoryApi`",
+                ));
+            }
+        }
+        let services = self.service_names.iter().map(|(service, _)| service);
+        for proto in self
+            .extern_paths
+            .iter()
+            .map(|(proto, _)| proto)
+            .chain(services)
+        {
             if !proto.starts_with('.') || proto.split('.').skip(1).any(str::is_empty) {
                 return Err(Error::usage(
                     format!("`{proto}` is not a full protobuf name"),

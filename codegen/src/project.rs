@@ -31,7 +31,7 @@ pub struct Project {
 }
 
 /// One folder of checked-in code.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// The folder, relative to that of the schemas.
@@ -42,6 +42,21 @@ pub struct Output {
     /// dot, and Rust path.
     #[serde(default)]
     pub extern_paths: BTreeMap<String, String>,
+    /// As [`Generator::type_attribute`]: for each path, its attributes.
+    #[serde(default)]
+    pub type_attributes: BTreeMap<String, Vec<String>>,
+    /// As [`Generator::field_attribute`]: for each path, its attributes.
+    #[serde(default)]
+    pub field_attributes: BTreeMap<String, Vec<String>>,
+    /// As [`Generator::service_name`]: services, and the names of their handler traits.
+    #[serde(default)]
+    pub service_names: BTreeMap<String, String>,
+    /// As [`Generator::build_client`].
+    pub build_client: Option<bool>,
+    /// As [`Generator::build_server`].
+    pub build_server: Option<bool>,
+    /// As [`Generator::runtime_path`].
+    pub runtime_path: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +86,39 @@ pub struct Staleness {
     pub orphans: Vec<PathBuf>,
 }
 
+impl Output {
+    /// The generator that this output asks for.
+    fn generator(&self, packages: Vec<String>) -> Generator {
+        let mut generator = Generator::new()
+            .module_tree(MODULE_TREE)
+            .build_client(self.build_client.unwrap_or(true))
+            .build_server(self.build_server.unwrap_or(true));
+        if let Some(path) = &self.runtime_path {
+            generator = generator.runtime_path(path);
+        }
+        for package in packages {
+            generator = generator.package(package);
+        }
+        for (proto, rust) in &self.extern_paths {
+            generator = generator.extern_path(proto, rust);
+        }
+        for (path, attributes) in &self.type_attributes {
+            for attribute in attributes {
+                generator = generator.type_attribute(path, attribute);
+            }
+        }
+        for (path, attributes) in &self.field_attributes {
+            for attribute in attributes {
+                generator = generator.field_attribute(path, attribute);
+            }
+        }
+        for (service, rust) in &self.service_names {
+            generator = generator.service_name(service, rust);
+        }
+        generator
+    }
+}
+
 impl Project {
     /// The project that `generate.toml` in the folder `schemas` describes.
     ///
@@ -93,7 +141,8 @@ impl Project {
         let config: Config = toml::from_str(&text).map_err(|error| {
             Error::usage(
                 format!("in `{}`: {}", path.display(), error.to_string().trim_end()),
-                "an `[[output]]` has `dir`, and may have `packages` and `extern_paths`",
+                "an `[[output]]` has `dir`, and may have `packages`, `extern_paths`, `type_attributes`, `field_attributes`, \
+                 `service_names`, `build_client`, `build_server` and `runtime_path`",
             )
         })?;
         Ok(Self {
@@ -109,8 +158,7 @@ impl Project {
         let dir = std::path::absolute(out).unwrap_or_else(|_| out.to_path_buf());
         let output = Output {
             dir,
-            packages: None,
-            extern_paths: BTreeMap::new(),
+            ..Output::default()
         };
         Self {
             schemas: schemas.into(),
@@ -153,14 +201,7 @@ impl Project {
         let mut outputs = Vec::new();
         for output in &self.outputs {
             let packages: Vec<String> = output.packages.clone().unwrap_or_else(rest);
-            let mut generator = Generator::new().module_tree(MODULE_TREE);
-            for package in packages {
-                generator = generator.package(package);
-            }
-            for (proto, rust) in &output.extern_paths {
-                generator = generator.extern_path(proto, rust);
-            }
-            let generated = generator.generate_loaded(&loaded)?;
+            let generated = output.generator(packages).generate_loaded(&loaded)?;
             outputs.push((tidy(&self.schemas.join(&output.dir)), generated.files));
         }
         Ok(outputs)

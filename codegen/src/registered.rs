@@ -30,7 +30,7 @@ pub struct Registered {
     pub file: PathBuf,
     /// The schemas, linked.
     pub loaded: Loaded,
-    /// The generator's options, but for attributes, which only its messages have.
+    /// The generator's options, but for attributes and the items of services, which the attribute emits itself.
     pub options: Options,
 }
 
@@ -97,6 +97,9 @@ fn read_one(file: PathBuf) -> Result<Registered, Error> {
             .map(|path| (path.proto, path.rust))
             .collect(),
         packages: beside.packages.map(|packages| packages.names),
+        // The items of a service are named after the user's trait, and live beside it.
+        build_client: false,
+        build_server: false,
         ..Options::default()
     };
     Ok(Registered {
@@ -216,6 +219,8 @@ mod tests {
             runtime: "::other".to_owned(),
             packages: Some(vec!["a.v1".to_owned()]),
             extern_paths: vec![(".b".to_owned(), "::b".to_owned())],
+            build_client: false,
+            build_server: false,
             ..Options::default()
         };
         let names = write(&loaded, &options, dir.path()).expect("written");

@@ -18,6 +18,7 @@ pub use self::scope::Scope;
 pub use self::server::{Dispatch, Words};
 use crate::error::Error;
 use crate::model::{Package, Service};
+use crate::options::Options;
 
 /// Everything of a service but its handler trait: descriptor, server adapter and client.
 ///
@@ -60,11 +61,25 @@ pub fn message_items(package: &Package, scope: &Scope) -> Result<TokenStream, Er
 /// # Errors
 ///
 /// [`Error::Schema`] when a message cannot be named from the scope.
-pub fn package_items(package: &Package, scope: &Scope) -> Result<TokenStream, Error> {
+pub fn package_items(
+    package: &Package,
+    scope: &Scope,
+    options: &Options,
+) -> Result<TokenStream, Error> {
     let mut tokens = message_items(package, scope)?;
     for service in &package.services {
-        tokens.extend(handler_trait(service, scope)?);
-        tokens.extend(service_items(service, scope, &Dispatch::Calls)?);
+        if options.build_server {
+            tokens.extend(handler_trait(service, scope)?);
+        }
+        if options.build_server || options.build_client {
+            tokens.extend(descriptor::service(service, scope));
+        }
+        if options.build_server {
+            tokens.extend(server::adapter(service, scope, &Dispatch::Calls));
+        }
+        if options.build_client {
+            tokens.extend(client::client(service, scope)?);
+        }
     }
     Ok(tokens)
 }

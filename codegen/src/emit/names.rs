@@ -6,6 +6,7 @@ use heck::ToShoutySnakeCase;
 use proc_macro2::{Ident, Span};
 
 use crate::model::Service;
+use crate::options::Options;
 
 /// An identifier from its text, raw (`r#move`) or not.
 ///
@@ -46,6 +47,9 @@ pub fn descriptor(service: &Service) -> Ident {
 }
 
 /// The names that a service takes among the types of its module.
-pub(crate) fn type_items(service: &Service) -> [String; 3] {
-    [handler(service), server(service), client(service)].map(|item| item.to_string())
+pub(crate) fn type_items(service: &Service, options: &Options) -> Vec<String> {
+    let server = [handler(service), server(service)].into_iter();
+    let server = server.filter(|_| options.build_server);
+    let client = options.build_client.then(|| client(service));
+    server.chain(client).map(|item| item.to_string()).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: message and method names become Rust names in prost alone; this module only asks it.
 
+mod choices;
 mod descriptors;
 mod index;
 mod layout;
@@ -43,6 +44,7 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
         .filter(|package| options.wants(package))
         .collect();
     check_selection(loaded, options, &wanted)?;
+    choices::check(&loaded.pool, options)?;
     let (collected, mut texts) = run_prost(&files, options)?;
     let rules = Rules::of(&loaded.pool);
     let index = Index::of(&files, loaded);
@@ -65,7 +67,7 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
         }
     }
     let schema = Schema { packages };
-    let mut problems = crate::check::problems(&schema);
+    let mut problems = crate::check::problems(&schema, options);
     problems.append(&mut mistakes);
     if problems.is_empty() {
         Ok(schema)
@@ -272,7 +274,11 @@ impl Lowering<'_, '_> {
         }
         Ok(Service {
             full_name: full_name.to_owned(),
-            rust_name: from_prost.name.clone(),
+            rust_name: self
+                .options
+                .service_name(full_name)
+                .unwrap_or(&from_prost.name)
+                .to_owned(),
             docs: types::docs(&from_prost.comments),
             deprecated: from_prost.options.deprecated(),
             methods,

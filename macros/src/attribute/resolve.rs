@@ -64,6 +64,9 @@ fn read(
     let runtime = arguments.runtime();
     let options = Options {
         runtime: text(&runtime),
+        // The items of the service are named after the user's trait, and live beside it.
+        build_client: false,
+        build_server: false,
         ..Options::default()
     };
     let lowered =
