@@ -4,7 +4,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Item, ItemMod};
+use syn::{Expr, ExprLit, Item, ItemMod, Lit, LitInt};
 
 use crate::emit::names::ident;
 use crate::emit::{Scope, message_items, package_items};
@@ -40,6 +40,7 @@ fn types(package: &Package) -> Result<TokenStream, Error> {
         syn::parse_str(&package.types).map_err(|error| unparsable(&package.name, &error))?;
     let items = file.items.into_iter().map(|mut item| {
         with_prelude(&mut item);
+        group_digits(&mut item);
         quote! {
             #[allow(
                 dead_code,
@@ -75,6 +76,45 @@ fn with_prelude(item: &mut Item) {
         items.iter_mut().for_each(with_prelude);
         items.insert(0, Item::Verbatim(prelude()));
     }
+}
+
+/// Writes the numbers of enums in groups of three digits: derives copy them to where no lint is off.
+fn group_digits(item: &mut Item) {
+    match item {
+        Item::Mod(ItemMod {
+            content: Some((_, items)),
+            ..
+        }) => items.iter_mut().for_each(group_digits),
+        Item::Enum(item) => {
+            let numbers = item.variants.iter_mut().filter_map(|variant| {
+                let mut number = &mut variant.discriminant.as_mut()?.1;
+                if let Expr::Unary(negative) = number {
+                    number = &mut negative.expr;
+                }
+                match number {
+                    Expr::Lit(ExprLit {
+                        lit: Lit::Int(int), ..
+                    }) => Some(int),
+                    _ => None,
+                }
+            });
+            numbers.for_each(|number| *number = LitInt::new(&grouped(number), number.span()));
+        }
+        _ => {}
+    }
+}
+
+fn grouped(number: &LitInt) -> String {
+    let digits = number.base10_digits();
+    let first = digits.len() % 3;
+    let mut text = digits.get(..first).unwrap_or_default().to_owned();
+    for (at, digit) in digits.char_indices().skip(first) {
+        if at % 3 == first && at > 0 {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// The text of the file that holds the module tree of all packages; each module includes the file

@@ -36,7 +36,13 @@ pub(super) fn client(service: &Service, scope: &Scope) -> Result<TokenStream, Er
         #doc
         #deprecated
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-        #[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+        #[allow(
+            dead_code,
+            unreachable_pub,
+            clippy::doc_lazy_continuation,
+            clippy::doc_markdown,
+            clippy::doc_overindented_list_items
+        )]
         #visibility struct #client {
             stub: #private::Stub,
         }
@@ -46,6 +52,7 @@ pub(super) fn client(service: &Service, scope: &Scope) -> Result<TokenStream, Er
             unreachable_pub,
             clippy::doc_lazy_continuation,
             clippy::doc_markdown,
+            clippy::doc_overindented_list_items,
             clippy::new_ret_no_self,
             clippy::should_implement_trait,
             clippy::wrong_self_convention

@@ -36,6 +36,7 @@ pub fn handler_trait(service: &Service, scope: &Scope) -> Result<TokenStream, Er
             unreachable_pub,
             clippy::doc_lazy_continuation,
             clippy::doc_markdown,
+            clippy::doc_overindented_list_items,
             clippy::missing_errors_doc,
             clippy::new_ret_no_self,
             clippy::should_implement_trait,

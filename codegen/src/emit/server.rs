@@ -101,7 +101,7 @@ fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenS
         }
     };
     quote! {
-        #[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+        #[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
         impl<H: #bound> #private::Service for #server<H> {
             fn descriptor(&self) -> &'static #runtime::descriptor::ServiceDescriptor {
                 #descriptor

@@ -1043,6 +1043,7 @@ for UploadRulesResponse {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -1169,7 +1170,7 @@ impl<H> ::core::fmt::Debug for AgentServer<H> {
         f.debug_struct("AgentServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Agent> ::daemoneye_ipc::__private::Service for AgentServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         AGENT_SERVICE
@@ -1226,7 +1227,13 @@ impl<H: Agent> ::daemoneye_ipc::__private::Service for AgentServer<H> {
 ///
 /// Client of the service `daemoneye.agent.v1.Agent`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct AgentClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -1236,6 +1243,7 @@ pub struct AgentClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

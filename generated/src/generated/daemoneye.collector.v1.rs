@@ -1632,6 +1632,7 @@ for UpdateConfigResponse {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -1808,7 +1809,7 @@ impl<H> ::core::fmt::Debug for CollectorControlServer<H> {
         f.debug_struct("CollectorControlServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: CollectorControl> ::daemoneye_ipc::__private::Service
 for CollectorControlServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
@@ -1920,7 +1921,13 @@ for CollectorControlServer<H> {
 ///
 /// Client of the service `daemoneye.collector.v1.CollectorControl`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct CollectorControlClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -1930,6 +1937,7 @@ pub struct CollectorControlClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

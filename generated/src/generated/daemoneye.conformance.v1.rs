@@ -746,6 +746,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0x4cd7_107f_de76_779f> for SleepRespo
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -940,7 +941,7 @@ impl<H> ::core::fmt::Debug for ConformanceServer<H> {
         f.debug_struct("ConformanceServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Conformance> ::daemoneye_ipc::__private::Service for ConformanceServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         CONFORMANCE_SERVICE
@@ -1034,7 +1035,13 @@ impl<H: Conformance> ::daemoneye_ipc::__private::Service for ConformanceServer<H
 ///
 /// Client of the service `daemoneye.conformance.v1.Conformance`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct ConformanceClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -1044,6 +1051,7 @@ pub struct ConformanceClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -961,6 +961,7 @@ for UnsubscribeResponse {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -1101,7 +1102,7 @@ impl<H> ::core::fmt::Debug for EventBusServer<H> {
         f.debug_struct("EventBusServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: EventBus> ::daemoneye_ipc::__private::Service for EventBusServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         EVENT_BUS_SERVICE
@@ -1174,7 +1175,13 @@ impl<H: EventBus> ::daemoneye_ipc::__private::Service for EventBusServer<H> {
 ///
 /// Client of the service `daemoneye.eventbus.v1.EventBus`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct EventBusClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -1184,6 +1191,7 @@ pub struct EventBusClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -1678,6 +1678,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0x7f05_f895_4639_7823> for WatchStart
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -1887,7 +1888,7 @@ impl<H> ::core::fmt::Debug for ProcessMonitorServer<H> {
         f.debug_struct("ProcessMonitorServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         PROCESS_MONITOR_SERVICE
@@ -2022,7 +2023,13 @@ impl<H: ProcessMonitor> ::daemoneye_ipc::__private::Service for ProcessMonitorSe
 ///
 /// Client of the service `daemoneye.procmond.v1.ProcessMonitor`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct ProcessMonitorClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -2032,6 +2039,7 @@ pub struct ProcessMonitorClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -356,6 +356,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0x7738_ae37_f068_1629> for WatchRespo
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -460,7 +461,7 @@ impl<H> ::core::fmt::Debug for HealthServer<H> {
         f.debug_struct("HealthServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Health> ::daemoneye_ipc::__private::Service for HealthServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         HEALTH_SERVICE
@@ -509,7 +510,13 @@ impl<H: Health> ::daemoneye_ipc::__private::Service for HealthServer<H> {
 ///
 /// Client of the service `daemoneye.health.v1.Health`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct HealthClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -519,6 +526,7 @@ pub struct HealthClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -652,6 +652,7 @@ for WatchStatsResponse {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -776,7 +777,7 @@ impl<H> ::core::fmt::Debug for IntrospectionServer<H> {
         f.debug_struct("IntrospectionServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Introspection> ::daemoneye_ipc::__private::Service for IntrospectionServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         INTROSPECTION_SERVICE
@@ -846,7 +847,13 @@ impl<H: Introspection> ::daemoneye_ipc::__private::Service for IntrospectionServ
 ///
 /// Client of the service `daemoneye.introspection.v1.Introspection`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct IntrospectionClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -856,6 +863,7 @@ pub struct IntrospectionClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

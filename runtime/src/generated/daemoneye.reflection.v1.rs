@@ -205,6 +205,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0x4a00_76b0_3e35_0425> for ServiceInf
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -287,7 +288,7 @@ impl<H> ::core::fmt::Debug for ReflectionServer<H> {
         f.debug_struct("ReflectionServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Reflection> ::daemoneye_ipc::__private::Service for ReflectionServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         REFLECTION_SERVICE
@@ -332,7 +333,13 @@ impl<H: Reflection> ::daemoneye_ipc::__private::Service for ReflectionServer<H> 
 ///
 /// Client of the service `daemoneye.reflection.v1.Reflection`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct ReflectionClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -342,6 +349,7 @@ pub struct ReflectionClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -298,6 +298,7 @@ impl ::daemoneye_ipc::validate::Validate for Span {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -363,7 +364,7 @@ impl<H> ::core::fmt::Debug for ExpressionsServer<H> {
         f.debug_struct("ExpressionsServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Expressions> ::daemoneye_ipc::__private::Service for ExpressionsServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         EXPRESSIONS_SERVICE
@@ -393,7 +394,13 @@ impl<H: Expressions> ::daemoneye_ipc::__private::Service for ExpressionsServer<H
 ///
 /// Client of the service `golden.cel.v1.Expressions`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct ExpressionsClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -403,6 +410,7 @@ pub struct ExpressionsClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -101,6 +101,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0xf285_02a3_9cd4_e082> for Note {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -185,7 +186,7 @@ impl<H> ::core::fmt::Debug for NotesServer<H> {
         f.debug_struct("NotesServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Notes> ::daemoneye_ipc::__private::Service for NotesServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         NOTES_SERVICE
@@ -233,7 +234,13 @@ impl<H: Notes> ::daemoneye_ipc::__private::Service for NotesServer<H> {
 ///
 /// Client of the service `golden.comments.v1.Notes`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct NotesClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -243,6 +250,7 @@ pub struct NotesClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -100,6 +100,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0xa37c_bbdf_0155_7aa7> for Box {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -183,7 +184,7 @@ impl<H> ::core::fmt::Debug for AtticServer<H> {
         f.debug_struct("AtticServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Attic> ::daemoneye_ipc::__private::Service for AtticServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         ATTIC_SERVICE
@@ -221,7 +222,13 @@ impl<H: Attic> ::daemoneye_ipc::__private::Service for AtticServer<H> {
 /// Client of the service `golden.deprecated.v1.Attic`; cheap to clone.
 #[deprecated]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct AtticClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -231,6 +238,7 @@ pub struct AtticClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -5,6 +5,7 @@
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -51,7 +52,7 @@ impl<H> ::core::fmt::Debug for NothingServer<H> {
         f.debug_struct("NothingServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Nothing> ::daemoneye_ipc::__private::Service for NothingServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         NOTHING_SERVICE
@@ -68,7 +69,13 @@ impl<H: Nothing> ::daemoneye_ipc::__private::Service for NothingServer<H> {
 }
 /// Client of the service `golden.empty.v1.Nothing`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct NothingClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -78,6 +85,7 @@ pub struct NothingClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

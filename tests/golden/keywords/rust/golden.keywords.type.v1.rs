@@ -162,6 +162,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0x0a6b_c422_936d_f1df> for Self_ {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -317,7 +318,7 @@ impl<H> ::core::fmt::Debug for MatchServer<H> {
         f.debug_struct("MatchServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Match> ::daemoneye_ipc::__private::Service for MatchServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         MATCH_SERVICE
@@ -390,7 +391,13 @@ impl<H: Match> ::daemoneye_ipc::__private::Service for MatchServer<H> {
 }
 /// Client of the service `golden.keywords.type.v1.Match`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct MatchClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -400,6 +407,7 @@ pub struct MatchClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -73,6 +73,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0xf73a_7521_0332_eeb9> for Request {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -199,7 +200,7 @@ impl<H> ::core::fmt::Debug for KindsServer<H> {
         f.debug_struct("KindsServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Kinds> ::daemoneye_ipc::__private::Service for KindsServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         KINDS_SERVICE
@@ -259,7 +260,13 @@ impl<H: Kinds> ::daemoneye_ipc::__private::Service for KindsServer<H> {
 ///
 /// Client of the service `golden.kinds.v1.Kinds`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct KindsClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -269,6 +276,7 @@ pub struct KindsClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -37,6 +37,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0xa25c_a210_e4c8_9fb4> for Thing {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -102,7 +103,7 @@ impl<H> ::core::fmt::Debug for OwnedServer<H> {
         f.debug_struct("OwnedServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Owned> ::daemoneye_ipc::__private::Service for OwnedServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         OWNED_SERVICE
@@ -130,7 +131,13 @@ impl<H: Owned> ::daemoneye_ipc::__private::Service for OwnedServer<H> {
 }
 /// Client of the service `golden.options.v1.Owned`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct OwnedClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -140,6 +147,7 @@ pub struct OwnedClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

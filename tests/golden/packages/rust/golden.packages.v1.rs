@@ -5,6 +5,7 @@
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -95,7 +96,7 @@ impl<H> ::core::fmt::Debug for ShelfServer<H> {
         f.debug_struct("ShelfServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Shelf> ::daemoneye_ipc::__private::Service for ShelfServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         SHELF_SERVICE
@@ -131,7 +132,13 @@ impl<H: Shelf> ::daemoneye_ipc::__private::Service for ShelfServer<H> {
 }
 /// Client of the service `golden.packages.v1.Shelf`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct ShelfClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -141,6 +148,7 @@ pub struct ShelfClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

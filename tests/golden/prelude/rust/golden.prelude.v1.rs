@@ -409,6 +409,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0xd268_8b54_e247_b3d2> for Vec {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -513,7 +514,7 @@ impl<H> ::core::fmt::Debug for PreludeServer<H> {
         f.debug_struct("PreludeServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Prelude> ::daemoneye_ipc::__private::Service for PreludeServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         PRELUDE_SERVICE
@@ -559,7 +560,13 @@ impl<H: Prelude> ::daemoneye_ipc::__private::Service for PreludeServer<H> {
 }
 /// Client of the service `golden.prelude.v1.Prelude`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct PreludeClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -569,6 +576,7 @@ pub struct PreludeClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

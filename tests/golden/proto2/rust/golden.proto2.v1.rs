@@ -167,6 +167,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0x52e2_1997_4a95_a26d> for request::I
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -232,7 +233,7 @@ impl<H> ::core::fmt::Debug for OldServer<H> {
         f.debug_struct("OldServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Old> ::daemoneye_ipc::__private::Service for OldServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         OLD_SERVICE
@@ -258,7 +259,13 @@ impl<H: Old> ::daemoneye_ipc::__private::Service for OldServer<H> {
 }
 /// Client of the service `golden.proto2.v1.Old`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct OldClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -268,6 +275,7 @@ pub struct OldClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

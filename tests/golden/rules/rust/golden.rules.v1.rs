@@ -2563,6 +2563,7 @@ impl ::daemoneye_ipc::validate::Validate for WellKnown {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -2667,7 +2668,7 @@ impl<H> ::core::fmt::Debug for CheckerServer<H> {
         f.debug_struct("CheckerServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Checker> ::daemoneye_ipc::__private::Service for CheckerServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         CHECKER_SERVICE
@@ -2715,7 +2716,13 @@ impl<H: Checker> ::daemoneye_ipc::__private::Service for CheckerServer<H> {
 ///
 /// Client of the service `golden.rules.v1.Checker`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct CheckerClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -2725,6 +2732,7 @@ pub struct CheckerClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -40,6 +40,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0x7ab2_0fc3_9dc9_c6be> for Token {}
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -105,7 +106,7 @@ impl<H> ::core::fmt::Debug for FirstServer<H> {
         f.debug_struct("FirstServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: First> ::daemoneye_ipc::__private::Service for FirstServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         FIRST_SERVICE
@@ -133,7 +134,13 @@ impl<H: First> ::daemoneye_ipc::__private::Service for FirstServer<H> {
 }
 /// Client of the service `golden.services.v1.First`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct FirstClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -143,6 +150,7 @@ pub struct FirstClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention
@@ -169,6 +177,7 @@ impl FirstClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -251,7 +260,7 @@ impl<H> ::core::fmt::Debug for HttpSecondV2Server<H> {
         f.debug_struct("HttpSecondV2Server").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: HttpSecondV2> ::daemoneye_ipc::__private::Service for HttpSecondV2Server<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         HTTP_SECOND_V2_SERVICE
@@ -293,7 +302,13 @@ impl<H: HttpSecondV2> ::daemoneye_ipc::__private::Service for HttpSecondV2Server
 }
 /// Client of the service `golden.services.v1.HTTPSecondV2`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct HttpSecondV2Client {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -303,6 +318,7 @@ pub struct HttpSecondV2Client {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention

@@ -54,6 +54,7 @@ impl ::daemoneye_ipc::__private::IsMessage<0xc336_6b8a_db20_ac5f> for Everything
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::missing_errors_doc,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
@@ -181,7 +182,7 @@ impl<H> ::core::fmt::Debug for ClockServer<H> {
         f.debug_struct("ClockServer").finish_non_exhaustive()
     }
 }
-#[allow(deprecated, clippy::let_unit_value, clippy::unit_arg)]
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
 impl<H: Clock> ::daemoneye_ipc::__private::Service for ClockServer<H> {
     fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
         CLOCK_SERVICE
@@ -235,7 +236,13 @@ impl<H: Clock> ::daemoneye_ipc::__private::Service for ClockServer<H> {
 }
 /// Client of the service `golden.well_known.v1.Clock`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
-#[allow(dead_code, unreachable_pub, clippy::doc_lazy_continuation, clippy::doc_markdown)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
 pub struct ClockClient {
     stub: ::daemoneye_ipc::__private::Stub,
 }
@@ -245,6 +252,7 @@ pub struct ClockClient {
     unreachable_pub,
     clippy::doc_lazy_continuation,
     clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
     clippy::new_ret_no_self,
     clippy::should_implement_trait,
     clippy::wrong_self_convention
