@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::emit::names;
 use crate::error::{Place, Problem, ProblemKind};
-use crate::model::{Package, Schema, Service};
+use crate::model::{Method, Package, Schema, Service};
 use crate::options::Options;
 
 /// All collisions of a schema.
@@ -42,22 +42,41 @@ fn ordinals(schema: &Schema, problems: &mut Vec<Problem>) {
     }
 }
 
+/// The problem of two elements that become one, at the second of them.
+pub(crate) fn clash(
+    message: String,
+    place: &Option<Place>,
+    other: &Option<Place>,
+    help: &str,
+) -> Problem {
+    let other = other.as_ref().map(|other| {
+        format!(
+            "\nthe other is at {}:{}:{}",
+            other.file.display(),
+            other.line,
+            other.column
+        )
+    });
+    Problem::new(ProblemKind::Collision, message)
+        .at(place.clone())
+        .help(format!("{help}{}", other.unwrap_or_default()))
+}
+
 /// Two methods of a service must not become one function.
 fn methods(service: &Service, problems: &mut Vec<Problem>) {
-    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, &Method> = BTreeMap::new();
     for method in &service.methods {
-        if let Some(other) = seen.insert(&method.rust_name, &method.proto_name) {
-            problems.push(
-                Problem::new(
-                    ProblemKind::Collision,
-                    format!(
-                        "methods `{other}` and `{}` both become `fn {}` in Rust",
-                        method.proto_name, method.rust_name
-                    ),
-                )
-                .at(method.place.clone())
-                .help("rename one of the two"),
+        if let Some(other) = seen.insert(&method.rust_name, method) {
+            let text = format!(
+                "methods `{}` and `{}` both become `fn {}` in Rust",
+                other.proto_name, method.proto_name, method.rust_name
             );
+            problems.push(clash(
+                text,
+                &method.place,
+                &other.place,
+                "rename one of the two",
+            ));
         }
     }
 }
@@ -65,20 +84,15 @@ fn methods(service: &Service, problems: &mut Vec<Problem>) {
 /// Every item of a package's module needs a name of its own. Types that prost writes are known by
 /// their messages; what else it writes lives in modules of its own.
 fn items(package: &Package, options: &Options, problems: &mut Vec<Problem>) {
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut seen: BTreeMap<String, (String, Option<Place>)> = BTreeMap::new();
     let mut claim = |item: String, owner: String, place: &Option<Place>, help: &str| {
-        if let Some(other) = seen.get(&item) {
-            problems.push(
-                Problem::new(
-                    ProblemKind::Collision,
-                    format!("{other} and {owner} both need the Rust item `{item}`"),
-                )
-                .at(place.clone())
-                .help(help),
-            );
-        } else {
-            seen.insert(item, owner);
+        if let Some((other, at)) = seen.get(&item) {
+            let text = format!("{other} and {owner} both need the Rust item `{item}`");
+            problems.push(clash(text, place, at, help));
+            return false;
         }
+        seen.insert(item, (owner, place.clone()));
+        true
     };
     for message in &package.messages {
         let owner = format!("message `{}`", message.ty.full_name);
@@ -104,8 +118,9 @@ fn items(package: &Package, options: &Options, problems: &mut Vec<Problem>) {
             "rename one of the two, or give the service another name in Rust: `.service_name(\".{}\", \"{}Api\")`",
             service.full_name, service.rust_name
         );
-        for item in names::type_items(service, options) {
-            claim(item, owner.clone(), &service.place, &help);
-        }
+        // One name that is taken tells enough.
+        names::type_items(service, options)
+            .into_iter()
+            .all(|item| claim(item, owner.clone(), &service.place, &help));
     }
 }

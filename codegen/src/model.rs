@@ -183,6 +183,12 @@ impl Schema {
         self.packages.iter().find(|package| package.name == name)
     }
 
+    /// The module inside that of `package` in which the package `other` is, if it is below.
+    pub(crate) fn module_below(&self, package: &Package, other: &str) -> Option<&str> {
+        let other = self.package(other)?.module.strip_prefix(&*package.module)?;
+        other.first().map(String::as_str)
+    }
+
     /// Every service of every package.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
         self.packages.iter().flat_map(|package| &package.services)

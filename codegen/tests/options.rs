@@ -112,7 +112,8 @@ fn a_message_with_the_name_of_an_item_asks_for_another_name_in_rust() {
   |
 7 | service Orders {
   |         ^^^^^^
-  = help: rename one of the two, or give the service another name in Rust: `.service_name(\".shop.v1.Orders\", \"OrdersApi\")`"
+  = help: rename one of the two, or give the service another name in Rust: `.service_name(\".shop.v1.Orders\", \"OrdersApi\")`
+          the other is at /shop.proto:6:9"
     );
     let code = schemas.code(&Generator::new().service_name(".shop.v1.Orders", "OrdersApi"));
     for item in [

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use daemoneye_ipc_codegen::load::load;
 use daemoneye_ipc_codegen::lower::lower;
 use daemoneye_ipc_codegen::model::{Idempotency, MethodKind, Schema, Service};
-use daemoneye_ipc_codegen::{Error, Generated, Generator, Options, ProblemKind};
+use daemoneye_ipc_codegen::{Error, Generated, Generator, Options};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
@@ -44,19 +44,6 @@ fn model(schema: &str) -> Schema {
 
 fn service(schema: &str) -> Service {
     model(schema).services().next().expect("a service").clone()
-}
-
-/// The one problem of a schema: its sort, line, column and whole text.
-fn problem(schema: &str) -> (ProblemKind, usize, usize, String) {
-    let error = generate(schema).map(|_| ()).expect_err("a bad schema");
-    let [problem] = error.problems() else {
-        panic!("one problem, not:\n{error}")
-    };
-    let place = problem
-        .place
-        .as_ref()
-        .unwrap_or_else(|| panic!("no place: {error}"));
-    (problem.kind, place.line, place.column, problem.to_string())
 }
 
 #[test]
@@ -133,62 +120,6 @@ fn output_is_the_same_from_run_to_run() {
     }
     let names: Vec<_> = first.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["a.v1.rs", "schema.rs"]);
-}
-
-#[test]
-fn two_methods_that_become_one_function_are_both_named() {
-    let (kind, line, column, text) = problem(
-        "syntax = \"proto3\"; package a;\nservice S {\n  rpc GetItem(M) returns (M);\n  rpc get_item(M) returns (M);\n}\nmessage M {}",
-    );
-    assert_eq!((kind, line, column), (ProblemKind::Collision, 4, 7));
-    assert!(
-        text.contains("`GetItem` and `get_item` both become `fn get_item`"),
-        "{text}"
-    );
-    assert!(
-        text.contains("rpc get_item(M)") && text.contains("= help: rename"),
-        "{text}"
-    );
-}
-
-#[test]
-fn a_service_that_clashes_with_a_message_or_an_enum_is_refused() {
-    for other in [
-        "message s {}",
-        "message SClient {}",
-        "enum SServer { A = 0; }",
-    ] {
-        let schema = format!(
-            "syntax = \"proto3\"; package a;\n{other}\nservice S {{ rpc Do(M) returns (M); }}\nmessage M {{}}"
-        );
-        let (kind, line, _, text) = problem(&schema);
-        assert_eq!((kind, line), (ProblemKind::Collision, 3), "{text}");
-        assert!(
-            text.contains("service `a.S`") && text.contains("`X`, `XClient` and `XServer`"),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn two_messages_that_become_one_type_are_both_named() {
-    let (kind, _, _, text) =
-        problem("syntax = \"proto3\"; package a; message FooBar {} message foo_bar {}");
-    assert_eq!(kind, ProblemKind::Collision);
-    assert!(
-        text.contains("`a.FooBar`") && text.contains("`a.foo_bar`"),
-        "{text}"
-    );
-}
-
-#[test]
-fn what_prost_cannot_express_is_an_error_and_no_panic() {
-    let error = generate("syntax = \"proto3\"; package a; enum E { E_FOO_BAR = 0; E_FooBar = 1; }");
-    let error = error.map(|_| ()).expect_err("variants overlap").to_string();
-    assert!(
-        error.contains("E_FOO_BAR") && error.contains("E_FooBar"),
-        "{error}"
-    );
 }
 
 #[test]

@@ -40,16 +40,23 @@ pub fn client(service: &Service) -> Ident {
 /// The constant that holds the service's descriptor.
 #[must_use]
 pub fn descriptor(service: &Service) -> Ident {
-    ident(&format!(
-        "{}_SERVICE",
-        service.rust_name.to_shouty_snake_case()
-    ))
+    let words = service.rust_name.to_shouty_snake_case();
+    // A name that is a number keeps the underscore before it.
+    let lead = if words.starts_with(|c: char| c.is_ascii_digit()) {
+        "_"
+    } else {
+        ""
+    };
+    ident(&format!("{lead}{words}_SERVICE"))
 }
 
-/// The names that a service takes among the types of its module.
+/// The names that a service takes among the items of its module.
 pub(crate) fn type_items(service: &Service, options: &Options) -> Vec<String> {
     let server = [handler(service), server(service)].into_iter();
     let server = server.filter(|_| options.build_server);
     let client = options.build_client.then(|| client(service));
-    server.chain(client).map(|item| item.to_string()).collect()
+    let either = options.build_server || options.build_client;
+    let descriptor = either.then(|| descriptor(service));
+    let items = server.chain(client).chain(descriptor);
+    items.map(|item| item.to_string()).collect()
 }

@@ -131,10 +131,10 @@ fn access(member: String, ty: &Type) -> Access {
 }
 
 /// The arguments of `#[prost(…)]`.
-struct Arguments(Punctuated<Meta, Token![,]>);
+pub(super) struct Arguments(Punctuated<Meta, Token![,]>);
 
 impl Arguments {
-    fn of(attributes: &[Attribute]) -> Option<Self> {
+    pub(super) fn of(attributes: &[Attribute]) -> Option<Self> {
         let prost = attributes
             .iter()
             .find(|attribute| attribute.path().is_ident("prost"))?;
@@ -144,7 +144,7 @@ impl Arguments {
             .map(Self)
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.0.iter().find_map(|argument| match argument {
             Meta::NameValue(argument) if argument.path.is_ident(name) => match &argument.value {
                 Expr::Lit(ExprLit {
@@ -157,11 +157,16 @@ impl Arguments {
         })
     }
 
-    fn number(&self) -> Option<u32> {
+    /// Whether there is an argument of that name, with or without a value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|argument| argument.path().is_ident(name))
+    }
+
+    pub(super) fn number(&self) -> Option<u32> {
         self.text("tag")?.parse().ok()
     }
 
-    fn numbers(&self) -> Vec<u32> {
+    pub(super) fn numbers(&self) -> Vec<u32> {
         let text = self.text("tags").unwrap_or_default();
         let numbers = text.split(',').map(str::trim);
         numbers.filter_map(|number| number.parse().ok()).collect()

@@ -1,12 +1,15 @@
 //! From linked descriptors to the model.
 //!
-//! **Invariant**: message and method names become Rust names in prost alone; this module only asks it.
+//! **Invariant**: message and method names become Rust names in prost alone; this module only asks it, and refuses
+//! beforehand what prost would fail on.
 
 mod choices;
+mod clashes;
 mod descriptors;
 mod index;
 mod layout;
 mod literals;
+mod nameless;
 mod rules;
 mod types;
 
@@ -45,9 +48,13 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
         .collect();
     check_selection(loaded, options, &wanted)?;
     choices::check(&loaded.pool, options)?;
+    let index = Index::of(&files, loaded);
+    let nameless = nameless::problems(&files, &index, options);
+    if !nameless.is_empty() {
+        return Err(Error::Schema(nameless));
+    }
     let (collected, mut texts) = run_prost(&files, options)?;
     let rules = Rules::of(&loaded.pool);
-    let index = Index::of(&files, loaded);
     let (mut packages, mut mistakes) = (Vec::new(), Vec::new());
     for name in wanted {
         let files = files.iter().filter(|file| file.package_name() == name);
@@ -68,6 +75,9 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
     }
     let schema = Schema { packages };
     let mut problems = crate::check::problems(&schema, options);
+    for package in &schema.packages {
+        problems.extend(clashes::problems(package, &schema, &files, &index));
+    }
     problems.append(&mut mistakes);
     if problems.is_empty() {
         Ok(schema)
