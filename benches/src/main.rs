@@ -1,10 +1,11 @@
 //! `ipc-bench`: measures the call layer against what it stands on. One file per workload.
 //!
-//! Client and server are two processes, each with one thread; the program starts itself as the server.
-//! Contenders are measured in turns, so that whatever else the machine does meets them all.
+//! Of calls, client and server are two processes, each with one thread; the program starts itself as the
+//! server. Contenders are measured in turns, so that whatever else the machine does meets them all.
 //!
 //! **Invariant**: prints what was measured and judges nothing; no figure comes from another run.
 
+mod compile_cost;
 mod measure;
 mod server;
 mod unread;
@@ -22,6 +23,8 @@ struct Cli {
 enum Workload {
     /// Echo beside a stream that nobody reads, against ping-pong on a bare socket.
     Unread(unread::Arguments),
+    /// A crate with one service of ten methods, compiled; beside the same on tonic and on ttrpc.
+    CompileCost(compile_cost::Arguments),
     /// The server's process.
     #[command(hide = true)]
     Serve(server::Arguments),
@@ -31,6 +34,7 @@ enum Workload {
 async fn main() -> anyhow::Result<()> {
     match Cli::parse().workload {
         Workload::Unread(arguments) => unread::run(arguments).await,
+        Workload::CompileCost(arguments) => compile_cost::run(arguments).await,
         Workload::Serve(arguments) => server::serve(arguments).await,
     }
 }
