@@ -3,8 +3,6 @@
 //! **Invariant**: every value is the first eight bytes, read little-endian, of a SHA-256; nothing
 //! here depends on the platform or on the version of this crate.
 
-use sha2::{Digest, Sha256};
-
 /// The ordinal by which the wire names a method.
 ///
 /// `path` is `/<full service name>/<Method name>`. The rule is that of the wire contract, section 2.
@@ -27,7 +25,7 @@ pub fn message_hash(full_name: &str) -> u64 {
 /// The first eight bytes of SHA-256 over `bytes`, little-endian.
 pub(crate) fn short_hash(bytes: &[u8]) -> u64 {
     let mut first = [0; 8];
-    first.copy_from_slice(&Sha256::digest(bytes)[..8]);
+    first.copy_from_slice(&hmac_sha256::Hash::hash(bytes)[..8]);
     u64::from_le_bytes(first)
 }
 

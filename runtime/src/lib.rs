@@ -1,7 +1,7 @@
 //! Schema-first RPC between the processes of one machine.
 //!
 //! The `.proto` schema is the one source of truth: the generator (`daemoneye-ipc-codegen`, in a
-//! `build.rs`) or the attribute [`ipc_service`] turns it into a handler trait, a server and a client.
+//! `build.rs`) or the attribute `#[ipc_service]` (feature `macros`) turns it into a handler trait, a server and a client.
 //! This crate carries them: checksummed frames over Unix domain sockets, any number of calls at once on
 //! one connection, deadlines, cancellation and flow control, peers that the kernel vouches for.
 //!
@@ -60,6 +60,7 @@ pub mod wire;
 pub mod __private;
 
 pub use bytes;
+#[cfg(feature = "macros")]
 pub use daemoneye_ipc_macros::ipc_service;
 pub use futures_core::Stream;
 pub use prost;

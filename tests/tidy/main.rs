@@ -1,9 +1,10 @@
 //! The house rules, enforced by reading the source: the floors of the runtime, the arrows between
-//! crates, sizes, names, and what may not be in the repository.
+//! crates, how many crates users build, sizes, names, and what may not be in the repository.
 //!
 //! **Invariant**: a finding says where, which rule and what to do; an exemption says why, and one that
 //! is no longer needed is a finding itself. Each rule is shown to catch a violation.
 
+mod diet;
 mod floors;
 mod house;
 mod source;

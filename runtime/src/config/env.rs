@@ -75,7 +75,7 @@ pub(super) fn variable(key: &str) -> String {
 }
 
 /// Sets one key from text; the error says what is wrong with the text.
-fn set(config: &mut IpcConfig, key: &str, text: OsString) -> Result<(), String> {
+pub(super) fn set(config: &mut IpcConfig, key: &str, text: OsString) -> Result<(), String> {
     // A path is the one value that need not be text.
     if key == "endpoint_path" {
         config.endpoint_path = text.into();
@@ -97,11 +97,19 @@ fn replaced(config: &IpcConfig, key: &str, text: &str) -> Result<IpcConfig, Stri
         .pointer_mut(&format!("/{}", key.replace('.', "/")))
         .ok_or("no such setting")?;
     *leaf = match leaf {
-        Value::Number(_) => text
-            .parse::<Number>()
+        Value::Number(_) => number(text)
             .map(Value::Number)
-            .map_err(|_| format!("`{text}` is not a number"))?,
+            .ok_or_else(|| format!("`{text}` is not a number"))?,
         _ => Value::String(text.to_owned()),
     };
     serde_json::from_value(tree).map_err(|error| error.to_string())
+}
+
+/// A number as JSON writes it, and if it has a fraction, the nearest that there is.
+fn number(text: &str) -> Option<Number> {
+    let number: Number = text.parse().ok()?;
+    if number.is_f64() {
+        return Number::from_f64(text.parse().ok()?);
+    }
+    Some(number)
 }

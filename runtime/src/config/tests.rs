@@ -231,6 +231,54 @@ fn a_missing_file_is_named() {
     );
 }
 
+#[test]
+fn numbers_aliases_and_merges_are_those_of_yaml() {
+    let yaml = "common: &common\n  max_calls: 0x40\n  drain_timeout_ms: 3\nwait: &wait +250\n\
+                ipc:\n  read_timeout_ms: *wait\n  write_timeout_ms: \"7\"\n  limits:\n    <<: *common\n    \
+                drain_timeout_ms: 9\n  reconnect:\n    multiplier: 5.\n  circuit_breaker: ~\n";
+    let mut expected = IpcConfig::default();
+    (expected.read_timeout_ms, expected.write_timeout_ms) = (250, 7);
+    (expected.limits.max_calls, expected.limits.drain_timeout_ms) = (64, 9);
+    expected.reconnect.multiplier = 5.0;
+    assert_eq!(IpcConfig::from_yaml(yaml, "x").unwrap(), expected);
+}
+
+#[test]
+fn what_is_no_configuration_is_refused_with_its_place() {
+    let deep = format!("ipc:\n  limits: {}1{}\n", "{a: ".repeat(60), "}".repeat(60));
+    let aliases = (1..500).map(|n| format!("a{n}: &a{n} {{a: {{a: *a{}}}}}\n", n - 1));
+    let long = format!("a0: &a0 1\n{}ipc: *a499\n", aliases.collect::<String>());
+    let cases = [
+        ("[1]", "x:1: expected sections"),
+        ("ipc: 3\n", "x:1: expected settings"),
+        (
+            "a: 1\nipc:\n  limits: 3\n",
+            "x:3: ipc.limits: expected settings",
+        ),
+        (
+            "ipc:\n  max_connections:\n",
+            "x:2: ipc.max_connections: no value is given; use",
+        ),
+        (
+            "ipc:\n  max_connections: [3]\n",
+            "x:2: ipc.max_connections: expected one value; use",
+        ),
+        ("ipc: {}\nipc: {}\n", "x:2: `ipc` is already on line 1"),
+        (
+            "ipc: &a\n  limits: *a\n",
+            "x:2: the alias stands in what it names",
+        ),
+        ("ipc:\n  ? [a]\n  : 1\n", "x:2: ipc.?: unknown field"),
+        ("a: 1\n---\nipc: {}\n", "x:2: a second document"),
+        (&deep, "x:2: ipc.limits: expected settings"),
+        (&long, "x:500: ipc.a: unknown field"),
+    ];
+    for (yaml, expected) in cases {
+        let text = text_of(IpcConfig::from_yaml(yaml, "x"));
+        assert!(text.starts_with(expected), "{yaml:?} gives {text:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "(ipc:\n)?[ -~\n]{0,200}") {

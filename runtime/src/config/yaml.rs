@@ -2,155 +2,179 @@
 //!
 //! **Invariant**: other sections of the file are read past and never judged.
 
-use std::{collections::BTreeMap, fmt};
+mod tree;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
-// Maintained, without unsafe code, and its errors and values carry their lines.
-use serde_saphyr::{Error, NonFiniteFloatPolicy, Spanned};
+use std::{collections::HashMap, ffi::OsString};
 
+use self::tree::{Entry, Node};
 use super::{
     IpcConfig,
     check::{self, Origins, wrong},
+    env,
 };
 use crate::error::IpcError;
 
 const SECTION: &str = "ipc";
 
-/// The file: one section is ours.
-#[derive(Deserialize, Default)]
-struct Document<T> {
-    ipc: Option<T>,
-}
+/// What a mapping takes over from another one.
+const MERGE: &str = "<<";
 
 /// Reads `text` and notes in `origins` on which line of `source` each key is.
 pub(super) fn read(text: &str, source: &str, origins: &mut Origins) -> Result<IpcConfig, IpcError> {
-    let lines = key_lines(text);
-    for (key, line) in &lines {
-        origins.insert(key.clone(), place(source, *line, Some(key)));
-    }
-    let document: Option<Document<IpcConfig>> =
-        serde_saphyr::from_str(text).map_err(|error| describe(&error, source, &lines))?;
-    Ok(document
-        .and_then(|document| document.ipc)
-        .unwrap_or_default())
-}
-
-fn describe(error: &Error, source: &str, lines: &BTreeMap<String, u64>) -> IpcError {
-    // The text is a line of its own, without the excerpt of the file and without the position.
-    let error = error.without_snippet();
-    let text = error.to_string();
-    let Some(at) = error.location().filter(|location| location.line() > 0) else {
-        return wrong(Some(source.to_owned()), text);
+    let root = tree::parse(text)
+        .map_err(|(line, message)| wrong(Some(format!("{source}:{line}")), message))?;
+    let mut reader = Reader {
+        source,
+        origins,
+        keys: env::keys(),
+        config: IpcConfig::default(),
     };
-    let (line, position) = (
-        at.line(),
-        format!(" at line {}, column {}", at.line(), at.column()),
-    );
-    let message = text.strip_suffix(&position).unwrap_or(&text);
-    // The innermost key of the line: a section's own line may hold a value that should be a mapping.
-    let key = lines
-        .iter()
-        .filter(|(_, at)| **at == line)
-        .map(|(key, _)| key)
-        .max_by_key(|key| key.len());
-    let allowed = key
-        .and_then(|key| check::allowed(key))
-        .map(|allowed| format!("; {allowed}"));
-    wrong(
-        Some(place(source, line, key)),
-        format!("{message}{}", allowed.unwrap_or_default()),
-    )
+    match &*root {
+        Node::Mapping(entries) => {
+            for entry in reader.entries(entries, None)? {
+                if entry.key == SECTION {
+                    reader.section(entry, "")?;
+                }
+            }
+        }
+        node if node.is_null() => {}
+        _ => {
+            return Err(wrong(
+                Some(format!("{source}:1")),
+                "expected sections, each with a name",
+            ));
+        }
+    }
+    Ok(reader.config)
 }
 
-fn place(source: &str, line: u64, key: Option<&String>) -> String {
-    match key {
-        Some(key) => format!("{source}:{line}: {SECTION}.{key}"),
-        None => format!("{source}:{line}"),
+struct Reader<'a> {
+    source: &'a str,
+    origins: &'a mut Origins,
+    /// All settings there are.
+    keys: Vec<String>,
+    config: IpcConfig,
+}
+
+impl Reader<'_> {
+    /// Sets what is in a section; `path` is its name with a dot behind it, and empty for the outermost.
+    fn section(&mut self, section: &Entry, path: &str) -> Result<(), IpcError> {
+        let entries = match &*section.value {
+            Node::Mapping(entries) => entries,
+            node if node.is_null() => return Ok(()),
+            _ => {
+                let key = path.strip_suffix('.');
+                let message = "expected settings, each with a name and a value";
+                return Err(self.wrong(section.line, key, message));
+            }
+        };
+        for entry in self.entries(entries, Some(path))? {
+            let key = format!("{path}{}", entry.key);
+            let below = format!("{key}.");
+            if self.keys.contains(&key) {
+                self.setting(entry, &key)?;
+            } else if self.keys.iter().any(|known| known.starts_with(&below)) {
+                self.section(entry, &below)?;
+            } else {
+                return Err(self.unknown(entry, path));
+            }
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, entry: &Entry, key: &str) -> Result<(), IpcError> {
+        let set = match &*entry.value {
+            node if node.is_null() => Err("no value is given".to_owned()),
+            Node::Scalar { text, .. } => {
+                env::set(&mut self.config, key, OsString::from(decimal(text)))
+            }
+            Node::Mapping(_) | Node::Other => Err("expected one value".to_owned()),
+        };
+        set.map_err(|message| {
+            let allowed = check::allowed(key).map(|allowed| format!("; {allowed}"));
+            self.wrong(
+                entry.line,
+                Some(key),
+                &(message + &allowed.unwrap_or_default()),
+            )
+        })?;
+        self.origins
+            .insert(key.to_owned(), self.place(entry.line, Some(key)));
+        Ok(())
+    }
+
+    /// The entries of a mapping, none of them twice, after those that it takes over from another one.
+    /// `path` is that of a section of ours; names are not judged elsewhere, but for ours.
+    fn entries<'t>(
+        &self,
+        entries: &'t [Entry],
+        path: Option<&str>,
+    ) -> Result<Vec<&'t Entry>, IpcError> {
+        let mut lines = HashMap::new();
+        for entry in entries {
+            let judged = path.is_some() || entry.key == SECTION;
+            if let Some(earlier) = lines.insert(&entry.key, entry.line).filter(|_| judged) {
+                let key = path.map(|path| format!("{path}{}", entry.key));
+                let message = format!("`{}` is already on line {earlier}", entry.key);
+                return Err(self.wrong(entry.line, key.as_deref(), &message));
+            }
+        }
+        let mut found: Vec<&Entry> = Vec::new();
+        for entry in entries {
+            match &*entry.value {
+                Node::Mapping(merged) if entry.key == MERGE && path.is_some() => {
+                    let merged = self.entries(merged, path)?;
+                    let new = |merged: &&Entry| !lines.contains_key(&merged.key);
+                    found.extend(merged.into_iter().filter(new));
+                }
+                _ => found.push(entry),
+            }
+        }
+        Ok(found)
+    }
+
+    fn unknown(&self, entry: &Entry, path: &str) -> IpcError {
+        let mut known: Vec<String> = self
+            .keys
+            .iter()
+            .filter_map(|key| key.strip_prefix(path)?.split('.').next())
+            .map(|name| format!("`{name}`"))
+            .collect();
+        known.dedup();
+        let key = format!("{path}{}", entry.key);
+        let message = format!(
+            "unknown field `{}`, expected one of {}",
+            entry.key,
+            known.join(", ")
+        );
+        self.wrong(entry.line, Some(&key), &message)
+    }
+
+    fn wrong(&self, line: usize, key: Option<&str>, message: &str) -> IpcError {
+        wrong(Some(self.place(line, key)), message)
+    }
+
+    fn place(&self, line: usize, key: Option<&str>) -> String {
+        let source = self.source;
+        match key {
+            Some(key) => format!("{source}:{line}: {SECTION}.{key}"),
+            None => format!("{source}:{line}"),
+        }
     }
 }
 
-/// The line of each key of our section, by its path. Empty if the text is no YAML: the reading of the
-/// values says so, and better.
-fn key_lines(text: &str) -> BTreeMap<String, u64> {
-    let mut lines = BTreeMap::new();
-    let options = serde_saphyr::options! {
-        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+/// A number of YAML as everybody writes it; other text as it is.
+fn decimal(text: &str) -> String {
+    let radix = |prefix: &str, radix| {
+        let digits = text.strip_prefix(prefix)?;
+        u64::from_str_radix(digits, radix).ok()
     };
-    let document: Result<Option<Document<Node>>, _> =
-        serde_saphyr::from_str_with_options(text, options);
-    if let Ok(Some(Document { ipc: Some(node) })) = document {
-        node.collect("", &mut lines);
+    if let Some(number) = radix("0x", 16).or_else(|| radix("0o", 8)) {
+        return number.to_string();
     }
-    lines
-}
-
-/// A value of which only the keys matter.
-struct Node(Vec<(Spanned<String>, Self)>);
-
-impl Node {
-    fn collect(&self, prefix: &str, lines: &mut BTreeMap<String, u64>) {
-        for (key, value) in &self.0 {
-            let path = format!("{prefix}{}", key.value);
-            value.collect(&format!("{path}."), lines);
-            lines.insert(path, key.referenced.line());
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-/// Scalars have no keys.
-macro_rules! scalars {
-    ($($visit:ident($type:ty)),*) => {$(
-        fn $visit<E>(self, _: $type) -> Result<Node, E> {
-            Ok(Node(Vec::new()))
-        }
-    )*};
-}
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    scalars!(
-        visit_bool(bool),
-        visit_i64(i64),
-        visit_u64(u64),
-        visit_i128(i128),
-        visit_u128(u128)
-    );
-    scalars!(visit_f64(f64), visit_str(&str), visit_bytes(&[u8]));
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node(Vec::new()))
-    }
-
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node(Vec::new()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Node, A::Error> {
-        while sequence.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Node(Vec::new()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Node(entries))
+    let starts_like_one = text.starts_with(['+', '.']) || text.ends_with('.');
+    match text.parse::<f64>() {
+        Ok(number) if starts_like_one && number.is_finite() => number.to_string(),
+        _ => text.to_owned(),
     }
 }

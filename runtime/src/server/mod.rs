@@ -12,6 +12,7 @@ mod inbound;
 mod interceptor;
 mod signal;
 mod stats;
+mod tasks;
 
 use std::{
     collections::HashMap,
@@ -28,7 +29,7 @@ use std::{
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 pub use self::{
     builder::ServerBuilder,
@@ -43,7 +44,7 @@ pub use self::{
 pub(crate) use self::{connection::Connection as ServerConnection, context::Detached};
 use self::{
     connection::Connection, driver::Driver, in_process::Links, interceptor::DynInterceptor,
-    stats::Counters,
+    stats::Counters, tasks::Tasks,
 };
 use crate::{
     config::IpcConfig,
@@ -225,7 +226,7 @@ impl Server {
             config,
             policy,
         } = self;
-        let connections = TaskTracker::new();
+        let connections = Tasks::new();
         let mut shutdown = pin!(shutdown);
         let served = loop {
             tokio::select! {
@@ -239,7 +240,7 @@ impl Server {
         };
         drop(source);
         let grace = served.as_ref().copied().unwrap_or_default();
-        let report = drain(&core, &connections, grace).await;
+        let report = drain(&core, connections, grace).await;
         served.map(|_| report)
     }
 
@@ -266,7 +267,7 @@ fn admit(
     core: &Arc<ServerCore>,
     config: &IpcConfig,
     policy: &PeerPolicy,
-    connections: &TaskTracker,
+    connections: &Tasks,
     link: Link,
 ) {
     if let Err(reason) = policy.evaluate(link.peer()) {
@@ -319,7 +320,7 @@ fn refuse(config: &IpcConfig, link: &Link, code: Code, reason: &str) {
 }
 
 /// Ends all connections in order, and by force what is left after `grace`.
-async fn drain(core: &ServerCore, connections: &TaskTracker, grace: Duration) -> DrainReport {
+async fn drain(core: &ServerCore, mut connections: Tasks, grace: Duration) -> DrainReport {
     let open = core.connections();
     let in_flight: usize = open
         .iter()
@@ -329,8 +330,7 @@ async fn drain(core: &ServerCore, connections: &TaskTracker, grace: Duration) ->
     for conn in &open {
         conn.drain();
     }
-    connections.close();
-    if tokio::time::timeout(grace, connections.wait())
+    if tokio::time::timeout(grace, connections.ended())
         .await
         .is_ok()
     {
@@ -340,7 +340,7 @@ async fn drain(core: &ServerCore, connections: &TaskTracker, grace: Duration) ->
         };
     }
     let aborted: usize = core.connections().iter().map(|conn| conn.abort()).sum();
-    let _ = tokio::time::timeout(ABORT_WAIT, connections.wait()).await;
+    let _ = tokio::time::timeout(ABORT_WAIT, connections.ended()).await;
     DrainReport {
         finished: in_flight.saturating_sub(aborted),
         aborted,
