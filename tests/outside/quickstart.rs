@@ -56,6 +56,9 @@ fn quickstart() -> Project {
     project
 }
 
+/// How the README depends on the runtime where no attribute is asked for.
+const WITHOUT: &str = "daemoneye-ipc = { path = \"../daemoneye-ipc/runtime\" }\n";
+
 /// The same, with the trait that the README has for those who write it themselves.
 fn with_attribute() -> Project {
     let project = quickstart();
@@ -74,6 +77,13 @@ fn with_attribute() -> Project {
         .split_once("[build-dependencies]")
         .expect("build dependencies");
     project.write("Cargo.toml", manifest);
+    let asked = blocks()
+        .into_iter()
+        .find(|block| block.text.contains("\"macros\"]") && block.file.is_none())
+        .expect("the README asks for the attribute");
+    let clone = workspace();
+    let line = |text: &str| text.replace("../daemoneye-ipc", clone.to_str().expect("UTF-8"));
+    project.edit("Cargo.toml", &line(WITHOUT), &line(&asked.text));
     project
 }
 

@@ -248,7 +248,22 @@ fn what_is_no_configuration_is_refused_with_its_place() {
     let deep = format!("ipc:\n  limits: {}1{}\n", "{a: ".repeat(60), "}".repeat(60));
     let aliases = (1..500).map(|n| format!("a{n}: &a{n} {{a: {{a: *a{}}}}}\n", n - 1));
     let long = format!("a0: &a0 1\n{}ipc: *a499\n", aliases.collect::<String>());
+    let wide = "b: *a0, ".repeat(2000);
+    let wide = (1..5).map(|n| {
+        format!(
+            "a{n}: &a{n} {{{}}}\n",
+            wide.replace("a0", &format!("a{}", n - 1))
+        )
+    });
+    let wide = format!("a0: &a0 {{}}\n{}ipc: *a4\n", wide.collect::<String>());
+    let names = format!(
+        "a: &a {}\nipc:\n{}",
+        "x".repeat(100_000),
+        "  *a : 1\n".repeat(20_000)
+    );
     let cases = [
+        (&*wide, "x:6: expected settings"),
+        (&names, "x:4: ipc.?: `?` is already on line 3"),
         ("[1]", "x:1: expected sections"),
         ("ipc: 3\n", "x:1: expected settings"),
         (
@@ -275,7 +290,7 @@ fn what_is_no_configuration_is_refused_with_its_place() {
     ];
     for (yaml, expected) in cases {
         let text = text_of(IpcConfig::from_yaml(yaml, "x"));
-        assert!(text.starts_with(expected), "{yaml:?} gives {text:?}");
+        assert!(text.starts_with(expected), "{yaml:.99?} gives {text:?}");
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn read(text: &str, source: &str, origins: &mut Origins) -> Result<Ip
         config: IpcConfig::default(),
     };
     match &*root {
-        Node::Mapping(entries) => {
+        Node::Mapping { entries, .. } => {
             for entry in reader.entries(entries, None)? {
                 if entry.key == SECTION {
                     reader.section(entry, "")?;
@@ -60,7 +60,7 @@ impl Reader<'_> {
     /// Sets what is in a section; `path` is its name with a dot behind it, and empty for the outermost.
     fn section(&mut self, section: &Entry, path: &str) -> Result<(), IpcError> {
         let entries = match &*section.value {
-            Node::Mapping(entries) => entries,
+            Node::Mapping { entries, .. } => entries,
             node if node.is_null() => return Ok(()),
             _ => {
                 let key = path.strip_suffix('.');
@@ -88,7 +88,7 @@ impl Reader<'_> {
             Node::Scalar { text, .. } => {
                 env::set(&mut self.config, key, OsString::from(decimal(text)))
             }
-            Node::Mapping(_) | Node::Other => Err("expected one value".to_owned()),
+            Node::Mapping { .. } | Node::Other => Err("expected one value".to_owned()),
         };
         set.map_err(|message| {
             let allowed = check::allowed(key).map(|allowed| format!("; {allowed}"));
@@ -122,7 +122,9 @@ impl Reader<'_> {
         let mut found: Vec<&Entry> = Vec::new();
         for entry in entries {
             match &*entry.value {
-                Node::Mapping(merged) if entry.key == MERGE && path.is_some() => {
+                Node::Mapping {
+                    entries: merged, ..
+                } if entry.key == MERGE && path.is_some() => {
                     let merged = self.entries(merged, path)?;
                     let new = |merged: &&Entry| !lines.contains_key(&merged.key);
                     found.extend(merged.into_iter().filter(new));

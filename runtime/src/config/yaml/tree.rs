@@ -18,7 +18,11 @@ pub(super) enum Node {
         /// Without quotes, and no block.
         plain: bool,
     },
-    Mapping(Vec<Entry>),
+    Mapping {
+        entries: Vec<Entry>,
+        /// Mappings on the longest way down, this one included.
+        height: usize,
+    },
     /// A sequence, or what is too deep to be a setting.
     Other,
 }
@@ -40,10 +44,7 @@ impl Node {
 
     fn height(&self) -> usize {
         match self {
-            Self::Mapping(entries) => {
-                let below = entries.iter().map(|entry| entry.value.height()).max();
-                1 + below.unwrap_or_default()
-            }
+            Self::Mapping { height, .. } => *height,
             Self::Scalar { .. } | Self::Other => 0,
         }
     }
@@ -107,18 +108,27 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some((Open::Sequence, anchor)) => self.add(Rc::new(Node::Other), anchor, line),
                 Some((Open::Mapping { entries, .. }, anchor)) => {
-                    self.add(Rc::new(Node::Mapping(entries)), anchor, line);
+                    let below = entries.iter().map(|entry| entry.value.height()).max();
+                    let height = 1 + below.unwrap_or_default();
+                    self.add(Rc::new(Node::Mapping { entries, height }), anchor, line);
                 }
                 None => {}
             },
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor);
                 let node = Rc::clone(node.ok_or("the alias stands in what it names")?);
-                self.add(node, 0, line);
+                // As a name it would be a copy, and a text of many such grows without bound.
+                let named = self.wants_name().then(|| Rc::new(Node::Other));
+                self.add(named.unwrap_or(node), 0, line);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether what comes next names an entry.
+    fn wants_name(&self) -> bool {
+        matches!(self.open.last(), Some((Open::Mapping { key: None, .. }, _)))
     }
 
     /// Puts a value where it belongs. An anchor of 0 is none.
@@ -133,7 +143,7 @@ impl Builder {
                 None => {
                     let text = match &*node {
                         Node::Scalar { text, .. } => text.clone(),
-                        Node::Mapping(_) | Node::Other => "?".to_owned(),
+                        Node::Mapping { .. } | Node::Other => "?".to_owned(),
                     };
                     *key = Some((text, line));
                 }
