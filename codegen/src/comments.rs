@@ -22,7 +22,8 @@ pub(crate) fn documentation(comment: &str) -> Vec<String> {
                 if fence.closed_by(line) {
                     break;
                 }
-                out.push(line.to_owned());
+                let inner = indentation(line).min(fence.indent);
+                out.push(line.get(inner..).unwrap_or_default().to_owned());
             }
             out.push(fence.closing());
         } else if line.is_empty() {
@@ -74,6 +75,8 @@ fn visible(c: char) -> bool {
     c == '\t' || !(c.is_control() || bidi || private)
 }
 
+/// A block of code. It is written without indentation, so that it is in no list, which could end
+/// before it does.
 struct Fence {
     indent: usize,
     mark: char,
@@ -88,7 +91,7 @@ impl Fence {
         let info = &text[length..];
         let fence = length >= 3 && !(mark == '`' && info.contains('`'));
         fence.then(|| Self {
-            indent: indentation(line).min(3),
+            indent: indentation(line),
             mark,
             length,
         })
@@ -100,7 +103,7 @@ impl Fence {
     }
 
     fn closing(&self) -> String {
-        " ".repeat(self.indent) + &self.mark.to_string().repeat(self.length)
+        self.mark.to_string().repeat(self.length)
     }
 
     fn opening(&self) -> String {
@@ -114,11 +117,38 @@ fn flush(paragraph: &mut Vec<&str>, out: &mut Vec<String>) {
     if paragraph.is_empty() {
         return;
     }
-    let text: Vec<String> = paragraph
-        .drain(..)
-        .map(|line| " ".repeat(indentation(line).min(3)) + line.trim_start_matches(' '))
-        .collect();
+    let text: Vec<String> = paragraph.drain(..).map(prose).collect();
     out.extend(escape(&text.join("\n")).lines().map(str::to_owned));
+}
+
+/// A line that starts no block of code, in a list neither.
+fn prose(line: &str) -> String {
+    let mut out = " ".repeat(indentation(line).min(3));
+    let mut rest = line.trim_start_matches(' ');
+    while let Some(marker) = list_marker(rest) {
+        out.push_str(&rest[..marker]);
+        out.push(' ');
+        rest = rest[marker..].trim_start_matches(' ');
+    }
+    if Fence::opened_by(rest).is_some() {
+        let mark = &rest[..1];
+        let length = rest.len() - rest.trim_start_matches(mark).len();
+        out.push_str(&format!("\\{mark}").repeat(length));
+        rest = &rest[length..];
+    }
+    out + rest
+}
+
+/// The length of the marker of a list item that `text` starts with, when something follows it.
+fn list_marker(text: &str) -> Option<usize> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let ends: &[char] = if digits == 0 {
+        &['-', '*', '+']
+    } else {
+        &['.', ')']
+    };
+    let marker = text[digits..].starts_with(ends) && text[digits + 1..].starts_with(' ');
+    marker.then_some(digits + 1)
 }
 
 fn escape(text: &str) -> String {
@@ -176,8 +206,10 @@ fn strip_open_bracket(out: &mut String, address: usize, rest: &str) -> bool {
     bracketed
 }
 
-/// The length of the code span that `text` starts with, when its run of backticks is closed.
+/// The length of the code span that `text` starts with, when its run of backticks is closed on the
+/// same line: on the next, it might be taken for the start of a block.
 fn code_span(text: &str, run: usize) -> Option<usize> {
+    let text = text.lines().next().unwrap_or_default();
     let mut at = run;
     while let Some(found) = text[at..].find('`') {
         let start = at + found;
@@ -231,6 +263,23 @@ mod tests {
         );
         assert_eq!(one(" ~~~\n let x = [1];"), "~~~text\nlet x = [1];\n~~~");
         assert_eq!(one(" ````\n ```\n ````"), "````text\n```\n````");
+    }
+
+    #[test]
+    fn fences_in_lists_and_quotes_are_no_code() {
+        assert_eq!(
+            one(" - ```rust\n   panic!()\n   ```\n after"),
+            "- \\`\\`\\`rust\n  panic!()\n```text\nafter\n```"
+        );
+        assert_eq!(
+            one(" > ```\n > panic!()\n > ```"),
+            "\\> \\`\\`\\`\n\\> panic!()\n\\> \\`\\`\\`"
+        );
+        assert_eq!(
+            one(" -      panic!()\n 1)      panic!()"),
+            "- panic!()\n1) panic!()"
+        );
+        assert_eq!(one(" * ~~~\n x"), "* \\~\\~\\~\nx");
     }
 
     #[test]

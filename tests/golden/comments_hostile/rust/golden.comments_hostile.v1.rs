@@ -164,16 +164,16 @@ impl ::daemoneye_ipc::__private::IsMessage<0x5fcc_2000_f31d_feae> for Markup {}
 /// ```
 /// ````
 ///
-/// \> ```
-/// > panic!("in a quote");
-/// > ```
+/// \> \`\`\`
+/// \> panic!("in a quote");
+/// \> \`\`\`
 ///
 /// - \`\`\`rust
 ///   panic!("in a list");
-///   ```text
+/// ```text
 /// 1. a number
-///        panic!("indented in a list");
-///   ```
+///      panic!("indented in a list");
+/// ```
 ///
 /// Handler of the service `golden.comments_hostile.v1.Hostile`.
 #[allow(
@@ -383,16 +383,16 @@ impl<H: Hostile> ::daemoneye_ipc::__private::Service for HostileServer<H> {
 /// ```
 /// ````
 ///
-/// \> ```
-/// > panic!("in a quote");
-/// > ```
+/// \> \`\`\`
+/// \> panic!("in a quote");
+/// \> \`\`\`
 ///
 /// - \`\`\`rust
 ///   panic!("in a list");
-///   ```text
+/// ```text
 /// 1. a number
-///        panic!("indented in a list");
-///   ```
+///      panic!("indented in a list");
+/// ```
 ///
 /// Client of the service `golden.comments_hostile.v1.Hostile`; cheap to clone.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
