@@ -101,3 +101,50 @@ fn every_folder_is_compiled() {
     let compiled: BTreeSet<String> = COMPILED.iter().map(ToString::to_string).collect();
     assert_eq!(folders, compiled);
 }
+
+/// The documentation of all emitted code, each piece on an item of its own.
+fn documentation() -> String {
+    let mut text = "//! What the golden folders say.\n".to_owned();
+    let mut pieces = 0;
+    for name in COMPILED {
+        let rust = std::fs::read_dir(folder().join(name).join("rust")).expect("the folder of code");
+        for entry in rust {
+            let code = std::fs::read_to_string(entry.expect("an entry").path()).expect("the code");
+            let mut open = false;
+            for line in code.lines().map(str::trim_start) {
+                let documents = line.starts_with("///") && !line.starts_with("/// Serves [`");
+                if documents {
+                    text.push_str(line);
+                    text.push('\n');
+                } else if open {
+                    pieces += 1;
+                    text.extend(["pub struct P", &pieces.to_string(), ";\n"]);
+                }
+                open = documents;
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn documentation_warns_of_nothing_and_runs_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("lib.rs");
+    std::fs::write(&file, documentation()).expect("written");
+    let rustdoc = |arguments: &[&str]| {
+        let output = std::process::Command::new("rustdoc")
+            .args(["--edition", "2024"])
+            .args(arguments)
+            .arg(&file)
+            .current_dir(folder.path())
+            .output()
+            .expect("rustdoc");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    rustdoc(&["-D", "warnings", "-D", "rustdoc::all"]);
+    let tests = rustdoc(&["--test"]);
+    assert!(tests.contains("running 0 tests"), "{tests}");
+}
