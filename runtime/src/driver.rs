@@ -6,8 +6,13 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
-    time::Instant,
+    thread::available_parallelism,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -67,13 +72,43 @@ impl Inlet {
 
     /// Reads once. Room grows with the bytes that came, not with the length that was claimed.
     pub(crate) fn read(&mut self, link: &Link) -> io::Result<Read> {
+        self.make_room();
+        let read = link.try_read(&mut self.buffer);
+        self.count(read)
+    }
+
+    /// The same without regard to what the reactor knows, for somebody who looks at the socket.
+    fn look(&mut self, link: &Link) -> io::Result<Read> {
+        self.make_room();
+        let read = link.read_now(&mut self.buffer);
+        self.count(read)
+    }
+
+    /// Looks at the socket until something has come or `budget` is over.
+    pub(crate) fn watch(&mut self, link: &Link, budget: Duration) -> io::Result<Read> {
+        let Some(_looking) = Looking::begin() else {
+            return Ok(Read::Blocked);
+        };
+        let since = Instant::now();
+        loop {
+            match self.look(link) {
+                Ok(Read::Blocked) if since.elapsed() < budget => std::hint::spin_loop(),
+                other => return other,
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
         let missing = self.decoder.missing(&self.buffer);
         let spare = self.buffer.capacity() - self.buffer.len();
         if spare < missing.min(READ_BYTES / 4) {
             let room = missing.min(self.buffer.len().max(self.proven));
             self.buffer.reserve(room.max(READ_BYTES));
         }
-        match link.try_read(&mut self.buffer) {
+    }
+
+    fn count(&mut self, read: io::Result<usize>) -> io::Result<Read> {
+        match read {
             Ok(0) => Ok(Read::Eof),
             Ok(count) => {
                 self.came += count as u64;
@@ -101,6 +136,29 @@ impl Inlet {
     /// Whether a frame has begun and is not whole.
     pub(crate) fn is_partial(&self) -> bool {
         !self.buffer.is_empty()
+    }
+}
+
+/// One thread of the process that looks at a socket instead of sleeping.
+struct Looking;
+
+/// How many there are.
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
+impl Looking {
+    /// `None` if all processors but one are looking already, which is always so where there is one.
+    fn begin() -> Option<Self> {
+        static MOST: OnceLock<usize> = OnceLock::new();
+        let most = *MOST.get_or_init(|| available_parallelism().map_or(0, |all| all.get() - 1));
+        let looking = LOOKING.fetch_add(1, Ordering::Relaxed);
+        let this = Self;
+        (looking < most).then_some(this)
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -15,6 +15,7 @@ use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::reader::Reading;
 use crate::{
     descriptor::ServiceDescriptor,
     driver::{Flush, flush},
@@ -33,6 +34,7 @@ pub(crate) struct Connection {
     pub(crate) writer: Mutex<Transmit>,
     pub(crate) driver: AtomicWaker,
     driver_awake: AtomicBool,
+    pub(crate) reading: Reading,
     /// Told once, when the connection takes no more calls.
     pub(crate) over: Notify,
     pub(crate) stream_credit: u32,
@@ -48,7 +50,9 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let stream_credit = config.stream_credit;
+        let reading = Reading::new(config.max_frame_bytes, config.crc);
         Self {
+            reading,
             link,
             endpoint,
             session: Mutex::new(ClientSession::new(config, policy, services, now)),
@@ -63,7 +67,7 @@ impl Connection {
     /// Works on the session, wakes whom that concerns, and sees to it that what was queued leaves.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut ClientSession) -> R) -> R {
         let mut wakers = Vec::new();
-        let (result, writes, prompt, late) = {
+        let (result, writes, prompt, late, reader) = {
             let mut session = self.session.lock();
             let result = work(&mut session);
             session.take_wakers(&mut wakers);
@@ -72,11 +76,15 @@ impl Connection {
                 session.wants_write(),
                 session.wants_prompt_write(),
                 session.timer_is_late(),
+                session.needs_reader(),
             )
         };
         wakers.into_iter().for_each(Waker::wake);
         if late {
             self.driver.wake();
+        }
+        if reader {
+            self.read_by_driver();
         }
         if writes {
             self.send(prompt);

@@ -12,20 +12,25 @@ use std::{
 
 use super::connection::Connection;
 use crate::{
-    driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now},
-    session::{ClientSession, Fault},
-    wire::Crc32Variant,
+    driver::{Alarm, Flush, READS_PER_TURN, Read, flush},
+    session::Fault,
 };
 
 /// Time to read why the server takes nothing more, which it said before it closed.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// How long the driver leaves reading to callers without seeing that they do.
+const QUIET: Duration = Duration::from_millis(2);
+
 /// Drives one connection to its end.
 #[derive(Debug)]
 pub(crate) struct Driver {
     conn: Arc<Connection>,
-    inlet: Inlet,
     alarm: Alarm,
+    /// When it is looked whether callers still read for themselves, and what they had found by then.
+    lull: Alarm,
+    quiet_until: Option<Instant>,
+    hits: u64,
     wakers: Vec<Waker>,
     /// Was woken to write and let others queue first.
     yielded: bool,
@@ -34,11 +39,13 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(conn: Arc<Connection>, max_frame_bytes: usize, crc: Crc32Variant) -> Self {
+    pub(crate) fn new(conn: Arc<Connection>) -> Self {
         Self {
             conn,
-            inlet: Inlet::new(max_frame_bytes, crc),
             alarm: Alarm::new(),
+            lull: Alarm::new(),
+            quiet_until: None,
+            hits: 0,
             wakers: Vec::new(),
             yielded: false,
             write_failed: None,
@@ -47,53 +54,41 @@ impl Driver {
 
     /// Reads and handles what is there, a bounded number of times. Tells whether anything came.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, Fault> {
+        let conn = Arc::clone(&self.conn);
+        let Some(mut reader) = conn.reading.take() else {
+            return Ok(false);
+        };
         let mut came = false;
         for _ in 0..READS_PER_TURN {
-            match self.inlet.read(&self.conn.link) {
-                Ok(Read::Bytes) => {
-                    came = true;
-                    self.handle_frames(now)?;
-                }
-                Ok(Read::Eof) | Err(_) => return Err(Fault::Closed),
-                Ok(Read::Blocked) => match self.conn.link.poll_read_ready(cx) {
+            match reader.read(&conn, now)? {
+                Read::Blocked if self.stays_quiet(now, cx) => return Ok(came),
+                Read::Blocked => match conn.link.poll_read_ready(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Err(Fault::Closed),
                     Poll::Pending => return Ok(came),
                 },
+                _ => came = true,
             }
         }
         cx.waker().wake_by_ref();
         Ok(came)
     }
 
-    /// Hands all whole frames to the session under one lock, then wakes whom they concern.
-    fn handle_frames(&mut self, now: Instant) -> Result<(), Fault> {
-        let conn = Arc::clone(&self.conn);
-        let taken = {
-            let mut session = conn.session.lock();
-            let taken = self.take_frames(now, &mut session);
-            session.take_wakers(&mut self.wakers);
-            taken
-        };
-        self.wakers.drain(..).for_each(Waker::wake);
-        taken
-    }
-
-    fn take_frames(&mut self, now: Instant, session: &mut ClientSession) -> Result<(), Fault> {
-        let mut completed = false;
-        loop {
-            match self.inlet.next_frame() {
-                Ok(Some(frame)) => session.handle_frame(now, frame)?,
-                Ok(None) => break,
-                Err(error) => {
-                    session.handle_fault(Fault::Frame(error));
-                    return Err(Fault::Frame(error));
-                }
+    /// Whether callers go on reading for themselves, which is looked after from time to time.
+    fn stays_quiet(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let reading = &self.conn.reading;
+        while reading.is_quiet() {
+            let until = self.quiet_until.get_or_insert(now + QUIET);
+            if !self.lull.poll_due(Some(*until), cx) {
+                return true;
             }
-            completed = true;
+            self.quiet_until = None;
+            if std::mem::replace(&mut self.hits, reading.hits()) == reading.hits() {
+                reading.end_quiet();
+            }
         }
-        session.handle_received(now, completed, self.inlet.is_partial());
-        Ok(())
+        self.quiet_until = None;
+        false
     }
 
     fn check_time(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -139,7 +134,7 @@ impl Driver {
         let conn = Arc::clone(&self.conn);
         conn.driver.register(cx.waker());
         conn.set_driver_awake(true);
-        let now = now();
+        let now = crate::driver::now();
         let read = self.read(now, cx);
         self.check_time(now, cx);
         conn.set_driver_awake(false);

@@ -69,8 +69,7 @@ async fn attempt(shared: &Arc<Shared>) -> Result<Arc<Connection>, IpcError> {
         &shared.services(),
         now(),
     ));
-    let (max, crc) = (shared.config.max_frame_bytes, shared.config.crc32_variant);
-    tokio::spawn(Driver::new(Arc::clone(&conn), max, crc));
+    tokio::spawn(Driver::new(Arc::clone(&conn)));
     shared.publish(Some(Arc::clone(&conn)));
     // Those who wait for a connection look again.
     shared.progress.send_modify(|_| {});

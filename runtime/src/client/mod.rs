@@ -11,6 +11,7 @@ mod interceptor;
 mod keeper;
 mod open;
 mod raw;
+mod reader;
 mod requests;
 mod streaming;
 mod stub;

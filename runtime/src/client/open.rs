@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::task::coop;
+
 use super::{
     channel::{Channel, Patience},
     connection::Connection,
@@ -263,10 +265,28 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    pub(crate) fn poll_outcome(&mut self, cx: &Context<'_>) -> Poll<Outcome> {
-        let outcome = ready!(self.conn.session.lock().poll_outcome(self.id, cx));
-        self.ended = true;
-        Poll::Ready(outcome)
+    pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let conn = &self.conn;
+        let mut session = conn.session.lock();
+        if let Some(budget) = session
+            .poll_spin(self.id)
+            .filter(|_| conn.link.is_worth_watching())
+        {
+            drop(session);
+            // A task whose calls never wait still lets others have their turn.
+            let turn = ready!(coop::poll_proceed(cx));
+            conn.watch(self.id, budget);
+            turn.made_progress();
+            session = conn.session.lock();
+        }
+        let outcome = session.poll_outcome(self.id, cx);
+        drop(session);
+        if outcome.is_pending() {
+            conn.read_by_driver();
+        } else {
+            self.ended = true;
+        }
+        outcome
     }
 
     pub(crate) const fn method(&self) -> &'static MethodDescriptor {

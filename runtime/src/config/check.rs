@@ -27,6 +27,7 @@ const RULES: &[Rule] = &[
     ("max_frame_bytes", |c| bytes(c.max_frame_bytes), 256..=GIB / 4, "bytes"),
     ("read_timeout_ms", |c| c.read_timeout_ms, 1..=24 * HOUR_MS, "milliseconds"),
     ("write_timeout_ms", |c| c.write_timeout_ms, 1..=24 * HOUR_MS, "milliseconds"),
+    ("spin_us", |c| c.spin_us, 0..=10_000, "microseconds, where 0 is never"),
     ("max_connections", |c| bytes(c.max_connections), 1..=65_536, "connections"),
     ("limits.handshake_timeout_ms", |c| c.limits.handshake_timeout_ms, 1..=HOUR_MS, "milliseconds"),
     ("limits.max_calls", |c| bytes(c.limits.max_calls), 1..=65_536, "calls"),

@@ -74,6 +74,10 @@ pub struct IpcConfig {
     /// Milliseconds in which a peer has to take at least one byte while there is something to write.
     /// Default 10,000: a peer that reads nothing for so long is stuck.
     pub write_timeout_ms: u64,
+    /// Microseconds for which a side that waits for the other looks at the socket before it sleeps, while exactly one call
+    /// is in flight; 0 for never. Default 20: about what it takes to wake a core. It costs that much of one core per
+    /// wait at most, is given up for a while where it finds nothing, and is never done on a machine with one core.
+    pub spin_us: u64,
     /// Connections that a server holds at once. Default 16: some local tools, each with one connection.
     pub max_connections: usize,
     /// Checksum of the frames; must be the same on both sides. Default `ieee`.
@@ -173,6 +177,7 @@ impl Default for IpcConfig {
             max_frame_bytes: DEFAULT_MAX_FRAME_BYTES,
             read_timeout_ms: 30_000,
             write_timeout_ms: 10_000,
+            spin_us: 20,
             max_connections: 16,
             crc32_variant: Crc32Variant::Ieee,
             limits: LimitsConfig::default(),

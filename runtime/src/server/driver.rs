@@ -7,7 +7,7 @@
 use std::{
     future::Future,
     io, mem,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
@@ -24,6 +24,9 @@ use crate::{
     wire::MAX_HELLO_BYTES,
 };
 
+/// Calls that were looked for, and found, in one turn, after which other tasks have theirs.
+const LOOKS_PER_TURN: usize = 8;
+
 /// Drives one connection to its end.
 #[derive(Debug)]
 pub(crate) struct Driver {
@@ -36,6 +39,12 @@ pub(crate) struct Driver {
     starts: Vec<StartCall>,
     greeted: bool,
     write_failed: bool,
+    /// Whole frames of the last read.
+    frames: usize,
+    /// The client's next call is looked for, so that nobody need be woken by it.
+    quiet: bool,
+    /// A look has found something, which was handled: there is nothing to read just now.
+    looked: bool,
 }
 
 impl Driver {
@@ -50,6 +59,9 @@ impl Driver {
             starts: Vec::new(),
             greeted: false,
             write_failed: false,
+            frames: 0,
+            quiet: false,
+            looked: false,
             conn,
         }
     }
@@ -60,6 +72,7 @@ impl Driver {
             match self.inlet.read(&self.conn.link) {
                 Ok(Read::Bytes) => self.handle_frames(now)?,
                 Ok(Read::Eof) => return Err(Fault::Closed),
+                Ok(Read::Blocked) if self.quiet => return Ok(()),
                 Ok(Read::Blocked) => match self.conn.link.poll_read_ready(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Err(Fault::Closed),
@@ -97,11 +110,11 @@ impl Driver {
         now: Instant,
         session: &mut crate::session::ServerSession<tokio::task::AbortHandle>,
     ) -> Result<(), Fault> {
-        let mut completed = false;
+        self.frames = 0;
         loop {
             match self.inlet.next_frame() {
                 Ok(Some(frame)) => {
-                    completed = true;
+                    self.frames += 1;
                     if let Incoming::Start(start) = session.handle_frame(now, frame)? {
                         self.starts.push(start);
                     }
@@ -117,7 +130,7 @@ impl Driver {
                 }
             }
         }
-        session.handle_received(now, completed, self.inlet.is_partial());
+        session.handle_received(now, self.frames > 0, self.inlet.is_partial());
         Ok(())
     }
 
@@ -186,11 +199,33 @@ impl Driver {
 
     /// One turn. `Err` when the connection is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        self.conn.driver.register(cx.waker());
+        let mut looks = 0;
+        loop {
+            self.step(cx)?;
+            self.looked = self.look()?;
+            looks += usize::from(self.looked);
+            if looks == LOOKS_PER_TURN {
+                // Polled once, this has the runtime come back after all others, the reactor among them.
+                let _ = pin!(tokio::task::yield_now()).poll(cx);
+                return Ok(());
+            }
+            // What arrives after looks have ended has to be told.
+            if !self.looked && !mem::take(&mut self.quiet) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads, starts handlers, judges the time and writes, as far as there is something to do.
+    fn step(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         let conn = Arc::clone(&self.conn);
-        conn.driver.register(cx.waker());
         conn.set_driver_awake(true);
         let now = now();
-        let read = self.read(now, cx);
+        let read = match mem::take(&mut self.looked) {
+            true => Ok(()),
+            false => self.read(now, cx),
+        };
         conn.count_read(self.inlet.take_came());
         self.check_time(now, cx);
         conn.set_driver_awake(false);
@@ -205,6 +240,28 @@ impl Driver {
             session.handle_fault(Fault::Shutdown);
         }
         session.fault().map_or(Ok(()), |fault| Err(fault.clone()))
+    }
+
+    /// Looks for the next call of a client that makes one after the other, and handles it.
+    fn look(&mut self) -> Result<bool, Fault> {
+        let conn = Arc::clone(&self.conn);
+        let single = mem::take(&mut self.frames) == 1 && conn.link.is_worth_watching();
+        let Some(budget) = single.then(|| conn.session.lock().poll_spin()).flatten() else {
+            return Ok(false);
+        };
+        let hit = match self.inlet.watch(&conn.link, budget) {
+            Ok(Read::Bytes) => {
+                self.handle_frames(now())?;
+                true
+            }
+            Ok(Read::Blocked) => false,
+            Ok(Read::Eof) | Err(_) => return Err(Fault::Closed),
+        };
+        let lasts = conn.session.lock().handle_spin(hit);
+        if lasts && !mem::replace(&mut self.quiet, true) {
+            conn.link.stop_waiting_to_read();
+        }
+        Ok(hit)
     }
 
     /// The connection is over: what can be said at once is said, handlers are stopped.

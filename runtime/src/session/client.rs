@@ -20,11 +20,12 @@ pub use self::opening::OpenCall;
 use super::{
     CallId, Fault, IdHasher, Outcome, SchemaPolicy, SessionConfig, negotiate,
     outbox::{Outbox, Transmit, Written},
+    spin::{CLIENT_SKIPS, Spin},
     vitals::{Due, PING_AFTER, Vitals},
     waiting::{Ticket, WaitList},
 };
 use crate::{
-    descriptor::ServiceDescriptor,
+    descriptor::{MethodKind, ServiceDescriptor},
     status::Status,
     wire::{Encoded, Head, Hello, Kind, MAX_PIPELINED_BYTES, Payload, Verdict},
 };
@@ -66,8 +67,9 @@ pub struct ClientSession {
     server: Option<Hello>,
     verdicts: Vec<(&'static str, Verdict)>,
     calls: HashMap<CallId, Call, IdHasher>,
-    /// Calls without an outcome.
+    /// Calls without an outcome, and those among them that stream.
     open: usize,
+    streams: usize,
     last_id: CallId,
     pipelined: usize,
     /// Who waits for the HELLO, a free slot or room to pipeline.
@@ -81,6 +83,7 @@ pub struct ClientSession {
     armed: Option<Instant>,
     timer_is_late: bool,
     unknown_kinds: u64,
+    spin: Spin,
     wakers: Vec<Waker>,
 }
 
@@ -129,6 +132,7 @@ impl ClientSession {
             verdicts: Vec::new(),
             calls: HashMap::default(),
             open: 0,
+            streams: 0,
             last_id: 0,
             pipelined,
             waiting: WaitList::default(),
@@ -140,6 +144,7 @@ impl ClientSession {
             armed: None,
             timer_is_late: false,
             unknown_kinds: 0,
+            spin: Spin::new(config.spin, CLIENT_SKIPS),
             wakers: Vec::new(),
             config,
         }
@@ -214,6 +219,27 @@ impl ClientSession {
         }
         store_waker(&mut entry.waker, cx);
         Poll::Pending
+    }
+
+    /// How long the caller of a unary call may look at the socket itself before it sleeps: while its call is the only
+    /// thing that the connection waits for.
+    pub fn poll_spin(&mut self, call: CallId) -> Option<Duration> {
+        let open = self.is_open(call) && self.closed.is_none() && self.outbox.is_empty();
+        (open && !self.needs_reader())
+            .then(|| self.spin.begin())
+            .flatten()
+    }
+
+    /// What a look at the socket has come to. `true` if the connection need not be read by anybody else, as long as
+    /// looks find something and [`Self::needs_reader`] is `false`.
+    pub const fn handle_spin(&mut self, hit: bool) -> bool {
+        self.spin.end(hit)
+    }
+
+    /// Whether the connection waits for more than the answer to one unary call.
+    #[must_use]
+    pub fn needs_reader(&self) -> bool {
+        self.open > 1 || self.streams > 0 || self.server.is_none() || !self.pings.is_empty()
     }
 
     /// Moves the messages of a response stream that came to `batch`. `consumed` is the credit cost of
@@ -310,7 +336,7 @@ impl ClientSession {
         if let Some(entry) = self.calls.remove(&call)
             && entry.outcome.is_none()
         {
-            self.abandon(call);
+            self.abandon(call, entry.kind);
         }
     }
 
@@ -478,8 +504,9 @@ impl ClientSession {
     }
 
     /// A call ended by this side before the server ended it.
-    fn abandon(&mut self, call: CallId) {
+    fn abandon(&mut self, call: CallId, kind: MethodKind) {
         self.open -= 1;
+        self.streams -= usize::from(kind != MethodKind::Unary);
         self.wakers.extend(self.outbox.drop_lane(call));
         if self.closed.is_none() {
             self.cancel_on_wire(call);

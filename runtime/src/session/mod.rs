@@ -12,6 +12,7 @@ mod fault;
 mod negotiate;
 mod outbox;
 mod server;
+mod spin;
 mod vitals;
 mod waiting;
 
@@ -57,6 +58,8 @@ pub struct SessionConfig {
     pub read_timeout: Duration,
     /// Time in which the peer has to take at least a byte.
     pub write_timeout: Duration,
+    /// Time to look at the socket before a wait sleeps; zero for never.
+    pub spin: Duration,
     /// Pairs of metadata per call.
     pub max_metadata_entries: usize,
     /// Bytes of metadata per call.
@@ -78,6 +81,7 @@ impl From<&IpcConfig> for SessionConfig {
             handshake_timeout: Duration::from_millis(limits.handshake_timeout_ms),
             read_timeout: Duration::from_millis(config.read_timeout_ms),
             write_timeout: Duration::from_millis(config.write_timeout_ms),
+            spin: Duration::from_micros(config.spin_us),
             max_metadata_entries: limits.max_metadata_entries,
             max_metadata_bytes: limits.max_metadata_bytes,
             max_queued_bytes: limits.max_queued_bytes,

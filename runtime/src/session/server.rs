@@ -12,7 +12,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ pub use self::{
 use super::{
     CallId, Fault, IdHasher, SessionConfig,
     outbox::{Outbox, Transmit, Written},
+    spin::{SERVER_SKIPS, Spin},
     vitals::{Due, Vitals},
 };
 use crate::{
@@ -76,6 +77,7 @@ pub struct ServerSession<A> {
     next_deadline: Option<Instant>,
     unknown_kinds: u64,
     tally: Tally,
+    spin: Spin,
     wakers: Vec<Waker>,
     aborts: Vec<A>,
 }
@@ -106,6 +108,7 @@ impl<A> ServerSession<A> {
             next_deadline: None,
             unknown_kinds: 0,
             tally: Tally::default(),
+            spin: Spin::new(config.spin, SERVER_SKIPS),
             wakers: Vec::new(),
             aborts: Vec::new(),
             config,
@@ -294,6 +297,21 @@ impl<A> ServerSession<A> {
             };
             self.outbox.push_control(&head);
         }
+    }
+
+    /// How long to look at the socket for the next call before the driver sleeps: while the last one came alone and is
+    /// answered already, which its client waits for.
+    pub fn poll_spin(&mut self) -> Option<Duration> {
+        let idle = self.calls.is_empty() && self.outbox.is_empty() && self.client.is_some();
+        (idle && self.closed.is_none() && !self.draining)
+            .then(|| self.spin.begin())
+            .flatten()
+    }
+
+    /// What a look at the socket has come to. `true` if the driver need not be woken besides, as long as looks find
+    /// something.
+    pub const fn handle_spin(&mut self, hit: bool) -> bool {
+        self.spin.end(hit)
     }
 
     /// Whether the call is still wanted by its client and within its deadline.

@@ -101,6 +101,33 @@ impl Link {
         }
     }
 
+    /// As [`Link::try_read`], but asks the kernel whatever is known: for a caller who does not wait to be told.
+    pub(crate) fn read_now<B: BufMut>(&self, buffer: &mut B) -> io::Result<usize> {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.read_now(buffer),
+            Io::Memory(end) => end.try_read(buffer),
+        }
+    }
+
+    /// Whether the other end can answer while this thread does nothing but look: not within one process.
+    pub(crate) const fn is_worth_watching(&self) -> bool {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(_) => true,
+            Io::Memory(_) => false,
+        }
+    }
+
+    /// Nobody is woken when something arrives, until the next [`Link::poll_read_ready`].
+    pub(crate) fn stop_waiting_to_read(&self) {
+        match &self.io {
+            #[cfg(unix)]
+            Io::Socket(socket) => socket.stop_waiting_to_read(),
+            Io::Memory(_) => {}
+        }
+    }
+
     /// Writes from `slices`, in order, and returns the number of bytes that were taken.
     ///
     /// # Errors

@@ -64,6 +64,7 @@ impl ClientSession {
         self.calls.insert(self.last_id, entry);
         self.vitals.call_opened(now, self.open == 0);
         self.open += 1;
+        self.streams += usize::from(kind != MethodKind::Unary);
         if let Some(deadline) = call.deadline {
             self.timer_is_late |= self.armed.is_none_or(|armed| deadline < armed);
             self.next_deadline = Some(
@@ -87,10 +88,12 @@ impl ClientSession {
             receiver.finish();
         }
         self.wakers.extend(entry.waker.take());
-        if entry.kind.client_streams() {
+        let kind = entry.kind;
+        if kind.client_streams() {
             self.wakers.extend(self.outbox.drop_lane(call));
         }
         self.open -= 1;
+        self.streams -= usize::from(kind != MethodKind::Unary);
         self.wakers.extend(self.waiting.wake_one());
     }
 

@@ -8,7 +8,7 @@ use rustix::{
     io::Errno,
     net::{self, SocketAddrUnix, sockopt},
 };
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Socket, claim::new_socket, split};
 use crate::{error::IpcError, transport::Link};
@@ -40,12 +40,7 @@ pub async fn connect(path: &Path, timeout: Duration) -> Result<Link, IpcError> {
     let address = SocketAddrUnix::new(path).map_err(|error| failure(path, error))?;
     let deadline = Instant::now() + timeout;
     let fd = connected(path, &address, deadline).await?;
-    let socket = Socket::adopt(fd)?;
-    let slow = || failure(path, Errno::TIMEDOUT);
-    timeout_at(deadline, socket.writable())
-        .await
-        .map_err(|_| slow())??;
-    Ok(Link::socket(socket)?)
+    Ok(Link::socket(Socket::adopt(fd))?)
 }
 
 /// Tries until the socket is connected. A Unix socket whose server has a full queue does not become

@@ -109,7 +109,7 @@ impl Listener {
         let mut pause = FIRST_PAUSE;
         loop {
             let error = match self.accepting.accept().await {
-                Ok(stream) => match Link::socket(Socket::from(stream)) {
+                Ok(stream) => match Socket::accepted(stream).and_then(Link::socket) {
                     Ok(link) => return Ok(link),
                     Err(error) => {
                         tracing::debug!(%error, "a connection was passed over: the kernel does not say whose it is");

@@ -1,47 +1,78 @@
-//! A connected socket, driven by the runtime's reactor.
+//! A connected socket, and its waits with the runtime's reactor.
+//!
+//! Reads and writes go to the kernel directly. The reactor is told of the socket when somebody waits for
+//! it, and can be told to forget its reading side: a caller who spins on the socket would otherwise wake,
+//! with every answer, a thread that waits for the same.
 //!
 //! **Invariant**: every wake-up that the kernel gives reaches the task that waits.
 
 use std::{
     io::{self, IoSlice},
-    os::fd::{AsFd, OwnedFd},
-    task::{Context, Poll},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
 };
 
 use bytes::BufMut;
-use interprocess::os::unix::uds_local_socket::tokio::Stream;
-use rustix::net::{SendFlags, Shutdown, sockopt};
-use tokio::io::Interest;
+use interprocess::{
+    local_socket::traits::StreamCommon,
+    os::unix::uds_local_socket::{Stream, tokio::Stream as RegisteredStream},
+};
+use parking_lot::Mutex;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, sendmsg, sockopt};
+use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::transport::peer::Peer;
 
 /// A connected Unix stream socket.
 #[derive(Debug)]
-pub(in crate::transport) struct Socket(Stream);
+pub(in crate::transport) struct Socket {
+    stream: Descriptor,
+    /// What the reactor knows of the reading side; `None` while nobody waits.
+    reading: Mutex<Option<AsyncFd<Descriptor>>>,
+    /// A second descriptor of the socket, for the reactor to know its writing side by: made when the socket is full
+    /// for the first time.
+    writing: OnceLock<AsyncFd<OwnedFd>>,
+}
 
-impl From<Stream> for Socket {
-    fn from(stream: Stream) -> Self {
-        Self(stream)
+/// The socket's descriptor, shared with the reactor.
+#[derive(Debug, Clone)]
+struct Descriptor(Arc<Stream>);
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 
 impl Socket {
-    /// Takes over a connected, non-blocking socket. Must be called within a runtime.
-    pub(super) fn adopt(fd: OwnedFd) -> io::Result<Self> {
-        Stream::try_from(fd).map(Self)
+    /// Takes over a connected, non-blocking socket.
+    pub(super) fn adopt(fd: OwnedFd) -> Self {
+        Self {
+            stream: Descriptor(Arc::new(Stream::from(fd))),
+            reading: Mutex::new(None),
+            writing: OnceLock::new(),
+        }
     }
 
-    /// Waits until the kernel takes bytes, so that the first write need not wait.
-    pub(super) async fn writable(&self) -> io::Result<()> {
-        self.0.inner().writable().await
+    /// The same for a socket that the reactor knows already.
+    pub(super) fn accepted(stream: RegisteredStream) -> io::Result<Self> {
+        OwnedFd::try_from(stream).map(Self::adopt)
     }
 
     /// Who is at the other end, from the kernel.
     pub(in crate::transport) fn peer(&self) -> io::Result<Peer> {
-        let credentials = self.0.inner().peer_cred()?;
+        let credentials = self.stream.0.peer_creds()?;
+        let unknown = || io::Error::other("the kernel does not say who the peer is");
         Ok(Peer {
-            uid: credentials.uid(),
-            gid: credentials.gid(),
+            uid: credentials.euid().ok_or_else(unknown)?,
+            gid: credentials.egid().ok_or_else(unknown)?,
             gids: self.groups()?,
             pid: credentials.pid().filter(|pid| *pid > 0),
         })
@@ -49,7 +80,7 @@ impl Socket {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn groups(&self) -> io::Result<Vec<u32>> {
-        super::groups::supplementary(self.0.inner().as_fd())
+        super::groups::supplementary(self.stream.as_fd())
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -58,14 +89,18 @@ impl Socket {
     }
 
     pub(in crate::transport) fn try_read<B: BufMut>(&self, buffer: &mut B) -> io::Result<usize> {
-        let stream = self.0.inner();
+        let reading = self.reading.lock();
+        let Some(registration) = reading.as_ref() else {
+            drop(reading);
+            return self.read_now(buffer);
+        };
         let mut drained = 0;
         // A read that leaves room has emptied the socket. Said as "would block" within `try_io`, that
         // clears the readiness seen before the read, and no later one: the next wake-up is not lost,
         // and the system call that would tell the same is saved. The end of the stream stays ready.
-        let result = stream.try_io(Interest::READABLE, || {
+        let result = registration.try_io(Interest::READABLE, |_| {
             let room = buffer.chunk_mut().len();
-            match stream.try_read_buf(buffer) {
+            match self.read_now(buffer) {
                 Ok(read) if (1..room).contains(&read) => {
                     drained = read;
                     Err(io::ErrorKind::WouldBlock.into())
@@ -76,30 +111,76 @@ impl Socket {
         if drained > 0 { Ok(drained) } else { result }
     }
 
+    #[expect(
+        unsafe_code,
+        reason = "bytes has no safe way to have a buffer filled by the kernel"
+    )]
+    pub(in crate::transport) fn read_now<B: BufMut>(&self, buffer: &mut B) -> io::Result<usize> {
+        // SAFETY: what is not initialised is only handed to the kernel, which writes there and reads nothing.
+        let room = unsafe { buffer.chunk_mut().as_uninit_slice_mut() };
+        let (_, read) = recv(&self.stream, room, RecvFlags::DONTWAIT)?;
+        // SAFETY: the kernel says that it has filled so many bytes.
+        unsafe { buffer.advance_mut(read) };
+        Ok(read)
+    }
+
     pub(in crate::transport) fn try_write_vectored(
         &self,
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize> {
-        self.0.inner().try_write_vectored(slices)
+        match self.writing.get() {
+            Some(registration) => {
+                registration.try_io(Interest::WRITABLE, |_| self.write_now(slices))
+            }
+            None => self.write_now(slices),
+        }
+    }
+
+    fn write_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut nothing = SendAncillaryBuffer::default();
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(sendmsg(&self.stream, slices, &mut nothing, flags)?)
     }
 
     pub(in crate::transport) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        Ok(rustix::net::send(self.0.inner(), bytes, flags)?)
+        self.write_now(&[IoSlice::new(bytes)])
     }
 
     pub(in crate::transport) fn poll_read_ready(
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.0.inner().poll_read_ready(cx)
+        let mut reading = self.reading.lock();
+        let registration = match &mut *reading {
+            Some(registration) => registration,
+            // What arrived before is told as if it came now (epoll_ctl(2), `EPOLL_CTL_ADD`).
+            none => none.insert(register(self.stream.clone(), Interest::READABLE)?),
+        };
+        let mut ready = ready!(registration.poll_read_ready(cx))?;
+        ready.retain_ready();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Has the reactor forget the reading side, until somebody waits for it again.
+    pub(in crate::transport) fn stop_waiting_to_read(&self) {
+        self.reading.lock().take();
     }
 
     pub(in crate::transport) fn poll_write_ready(
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.0.inner().poll_write_ready(cx)
+        let registration = match self.writing.get() {
+            Some(registration) => registration,
+            None => {
+                let again = self.stream.as_fd().try_clone_to_owned()?;
+                let registration = register(again, Interest::WRITABLE)?;
+                self.writing.get_or_init(|| registration)
+            }
+        };
+        let mut ready = ready!(registration.poll_write_ready(cx))?;
+        ready.retain_ready();
+        Poll::Ready(Ok(()))
     }
 
     pub(in crate::transport) fn half_close(&self) {
@@ -112,11 +193,11 @@ impl Socket {
 
     /// A peer that is gone already leaves nothing to shut down.
     fn close(&self, how: Shutdown) {
-        let _ = rustix::net::shutdown(self.0.inner(), how);
+        let _ = rustix::net::shutdown(&self.stream, how);
     }
 
     pub(in crate::transport) fn set_buffers(&self, send: usize, receive: usize) -> io::Result<()> {
-        let fd = self.0.inner().as_fd();
+        let fd = self.stream.as_fd();
         // Linux reports twice what was set, to cover its bookkeeping (socket(7)).
         if sockopt::socket_send_buffer_size(fd)? < send {
             sockopt::set_socket_send_buffer_size(fd, send)?;
@@ -127,3 +208,21 @@ impl Socket {
         Ok(())
     }
 }
+
+/// Tells the reactor of a descriptor.
+#[expect(
+    unsafe_code,
+    reason = "the reactor takes descriptors that are known to stay open, which its types cannot say"
+)]
+fn register<F: OwnsDescriptor>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
+    // SAFETY: an owner of a descriptor keeps it open while it is there, and never changes it.
+    let registered = unsafe { AsyncFd::register_with_interest(fd, interest) };
+    registered.map_err(|error| error.into_parts().1)
+}
+
+/// Keeps one descriptor open for as long as it is there.
+trait OwnsDescriptor: AsRawFd {}
+
+impl OwnsDescriptor for OwnedFd {}
+
+impl OwnsDescriptor for Descriptor {}
