@@ -15,7 +15,7 @@ use quote::quote;
 
 pub use self::handler::{handler_trait, method_signature};
 pub use self::scope::Scope;
-pub use self::server::{Dispatch, Words};
+pub use self::server::{Call, Dispatch, Words};
 use crate::error::Error;
 use crate::model::{Package, Service};
 use crate::options::Options;

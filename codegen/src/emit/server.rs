@@ -19,10 +19,20 @@ pub enum Dispatch {
     Calls,
     /// It calls the handler, in other words for the methods named here by their Rust names: a trait
     /// whose types may yet prove wrong is called in words that compile in any case.
-    CallsWith(BTreeMap<String, TokenStream>),
+    CallsWith(BTreeMap<String, Call>),
     /// It calls nothing: for a trait that is known to be wrong, so that what is wrong with it is said
     /// once.
     Inert,
+}
+
+/// A call of a handler's method that is not in the adapter's own words.
+#[derive(Default)]
+pub struct Call {
+    /// The `#[cfg(…)]` attributes of its function: where they are off, there is nothing to call, and
+    /// the method is answered UNIMPLEMENTED.
+    pub cfg: TokenStream,
+    /// Other words; `None` for the adapter's own.
+    pub words: Option<TokenStream>,
 }
 
 pub(super) fn adapter(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenStream {
@@ -39,7 +49,7 @@ pub(super) fn adapter(service: &Service, scope: &Scope, dispatch: &Dispatch) -> 
         #visibility struct #server<H> {
             handler: ::std::sync::Arc<H>,
         }
-        #[allow(dead_code, unreachable_pub)]
+        #[allow(dead_code, deprecated, unreachable_pub)]
         impl<H: #bound> #server<H> {
             /// Serves `handler`.
             #[must_use]
@@ -100,8 +110,9 @@ fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenS
             }
         }
     };
+    let unused = unused(dispatch);
     quote! {
-        #[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
+        #[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg #unused)]
         impl<H: #bound> #private::Service for #server<H> {
             fn descriptor(&self) -> &'static #runtime::descriptor::ServiceDescriptor {
                 #descriptor
@@ -118,13 +129,29 @@ fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenS
     }
 }
 
+/// The lints that an adapter breaks whose methods may all be off.
+fn unused(dispatch: &Dispatch) -> TokenStream {
+    match dispatch {
+        Dispatch::CallsWith(calls) if calls.values().any(|call| !call.cfg.is_empty()) => {
+            quote!(, unused_variables, clippy::match_single_binding)
+        }
+        _ => TokenStream::new(),
+    }
+}
+
 fn arm(index: usize, method: &Method, handler: &Ident, dispatch: &Dispatch) -> TokenStream {
     let index = Literal::usize_unsuffixed(index);
-    if let Dispatch::CallsWith(words) = dispatch
-        && let Some(body) = words.get(&method.rust_name)
-    {
-        return quote!(#index => { slot.run(async move { #body }); });
-    }
+    let call = match dispatch {
+        Dispatch::CallsWith(calls) => calls.get(&method.rust_name),
+        Dispatch::Calls | Dispatch::Inert => None,
+    };
+    let cfg = call.map(|call| &call.cfg);
+    let own = || own_words(method, handler);
+    let body = call.and_then(|call| call.words.clone()).unwrap_or_else(own);
+    quote!(#cfg #index => { slot.run(async move { #body }); })
+}
+
+fn own_words(method: &Method, handler: &Ident) -> TokenStream {
     let name = names::ident(&method.rust_name);
     let Words {
         request,
@@ -132,7 +159,7 @@ fn arm(index: usize, method: &Method, handler: &Ident, dispatch: &Dispatch) -> T
         reply,
         reply_stream,
     } = Words::of(method);
-    let body = match method.kind {
+    match method.kind {
         MethodKind::Unary => quote! {
             if let ::core::option::Option::Some(request) = call.#request() {
                 call.#reply(#handler::#name(&*handler, call.context(), request).await);
@@ -151,8 +178,7 @@ fn arm(index: usize, method: &Method, handler: &Ident, dispatch: &Dispatch) -> T
             let requests = call.#inbound();
             call.#reply_stream(#handler::#name(&*handler, call.context(), requests).await).await;
         },
-    };
-    quote!(#index => { slot.run(async move { #body }); })
+    }
 }
 
 /// The functions of a call that a method's messages go through: with rules, they are checked.

@@ -13,27 +13,27 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Ident, Path, Type};
 
-use daemoneye_ipc_codegen::emit::{Words, names};
+use daemoneye_ipc_codegen::emit::{Call, Words, names};
 use daemoneye_ipc_codegen::model::TypeRef;
 
 use super::check::{Answer, arguments, first_argument, last_segment, reply_stream, stream_item};
 
-/// The calls of all answers that do not go by the names of the schema, by function name.
+/// The calls of all answers that do not go by the names of the schema, or that a `cfg` may take away,
+/// by function name.
 pub(super) fn calls(
     answers: &[Answer<'_>],
     handler: &Ident,
     runtime: &Path,
-) -> BTreeMap<String, TokenStream> {
-    answers
-        .iter()
-        .filter(|answer| !(plain_request(answer) && plain_reply(answer)))
-        .map(|answer| {
-            (
-                answer.method.rust_name.clone(),
-                call(answer, handler, runtime),
-            )
-        })
-        .collect()
+) -> BTreeMap<String, Call> {
+    let calls = answers.iter().filter_map(|answer| {
+        let plain = plain_request(answer) && plain_reply(answer);
+        let call = Call {
+            cfg: answer.cfg.clone(),
+            words: (!plain).then(|| words(answer, handler, runtime)),
+        };
+        (!plain || !call.cfg.is_empty()).then(|| (answer.method.rust_name.clone(), call))
+    });
+    calls.collect()
 }
 
 fn plain_request(answer: &Answer<'_>) -> bool {
@@ -81,7 +81,7 @@ fn is_called(ty: &Type, message: &TypeRef) -> bool {
 
 /// It rests on this: a function of a type goes before one of a trait, but only where the bounds of
 /// its `impl` hold. So the traits' functions, which do nothing, are called for wrong types alone.
-fn call(answer: &Answer<'_>, handler: &Ident, runtime: &Path) -> TokenStream {
+fn words(answer: &Answer<'_>, handler: &Ident, runtime: &Path) -> TokenStream {
     let method = names::ident(&answer.method.rust_name);
     let request = answer.request;
     let words = Words::of(answer.method);

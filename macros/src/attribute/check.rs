@@ -5,11 +5,13 @@
 
 use daemoneye_ipc_codegen::emit::method_signature;
 use daemoneye_ipc_codegen::model::{Method, Service};
+use proc_macro2::TokenStream;
 use syn::{
-    FnArg, GenericArgument, ItemTrait, Pat, PatType, Path, PathArguments, Receiver, ReturnType,
-    TraitItem, TraitItemFn, Type, TypeImplTrait, TypeParamBound,
+    Attribute, FnArg, GenericArgument, ItemTrait, Pat, PatType, Path, PathArguments, Receiver,
+    ReturnType, TraitItem, TraitItemFn, Type, TypeImplTrait, TypeParamBound,
 };
 
+use super::cfg::{cfg_of, hides, hides_behind_cfg_attr};
 use super::errors::{Errors, nearest};
 
 /// A function of the trait that answers a method of the service, in the right shape.
@@ -20,6 +22,8 @@ pub(super) struct Answer<'a> {
     pub(super) request: &'a Type,
     /// The type that the function returns.
     pub(super) reply: &'a Type,
+    /// The function's `#[cfg(…)]` attributes.
+    pub(super) cfg: TokenStream,
 }
 
 /// Matches functions to methods by name; reports every mistake.
@@ -51,7 +55,9 @@ pub(super) fn check<'a>(
         if answered.contains(&method.rust_name.as_str()) {
             errors.on(
                 &function.sig.ident,
-                format_args!("`{name}` is declared twice"),
+                format_args!(
+                    "`{name}` is declared twice: a method has the one signature that the schema gives it"
+                ),
             );
             continue;
         }
@@ -79,6 +85,13 @@ fn check_trait(input: &ItemTrait, errors: &mut Errors) {
     }
     if let Some(auto) = &input.auto_token {
         errors.on(auto, "a handler trait is no auto trait: remove `auto`");
+    }
+    for attribute in input.attrs.iter().filter(|attribute| hides(attribute)) {
+        errors.on(
+            attribute,
+            "below `#[ipc_service]` this hides the trait, but not what is emitted beside it: write it \
+             above `#[ipc_service]`",
+        );
     }
 }
 
@@ -166,6 +179,7 @@ fn check_function<'a>(
             method,
             request,
             reply,
+            cfg: cfg_of(function),
         }),
         _ => None,
     }
@@ -198,10 +212,10 @@ fn check_qualifiers(function: &TraitItemFn, errors: &mut Errors) {
         );
     }
     for attribute in &function.attrs {
-        if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
+        if hides_behind_cfg_attr(attribute) {
             errors.on(
                 attribute,
-                "a method of the schema is always there: remove `cfg`",
+                "a `cfg` behind `cfg_attr` is not followed: write `#[cfg(any(not(…), …))]`",
             );
         }
     }
@@ -212,6 +226,14 @@ fn check_parameters<'a>(
     method: &Method,
     errors: &mut Errors,
 ) -> Option<&'a Type> {
+    for attribute in function.sig.inputs.iter().flat_map(attributes) {
+        if hides(attribute) {
+            errors.on(
+                attribute,
+                "the schema says what the parameters are: write `cfg` on the method",
+            );
+        }
+    }
     let mut inputs = function.sig.inputs.iter();
     let receiver_is_first = match inputs.clone().next() {
         Some(FnArg::Receiver(receiver)) => {
@@ -257,6 +279,13 @@ fn check_parameters<'a>(
     }
     check_request(&request.ty, method, errors);
     Some(&request.ty)
+}
+
+fn attributes(input: &FnArg) -> &[Attribute] {
+    match input {
+        FnArg::Receiver(receiver) => &receiver.attrs,
+        FnArg::Typed(typed) => &typed.attrs,
+    }
 }
 
 fn check_receiver(receiver: &Receiver, errors: &mut Errors) {

@@ -30,6 +30,11 @@ impl Errors {
         self.0.is_empty()
     }
 
+    /// The first of them.
+    pub(super) fn first(&self) -> Option<&syn::Error> {
+        self.0.first()
+    }
+
     /// All of them as tokens that make the compiler report them.
     pub(super) fn into_tokens(self) -> TokenStream {
         self.0.iter().map(syn::Error::to_compile_error).collect()

@@ -17,11 +17,11 @@ use syn::{
 };
 
 use super::args::Arguments;
-use super::cautious;
+use super::cfg::cfg_of;
 use super::check::{Answer, first_argument, last_segment, reply_stream, stream_item};
 use super::errors::Errors;
-use super::resolve::{ReadSchema, package_of};
-use super::types;
+use super::resolve::{self, ReadSchema, package_of};
+use super::{Surroundings, cautious, stand_in, types};
 
 /// The expansion of a trait whose service was found. With errors, the server adapter is inert, so
 /// that they stay the only ones.
@@ -46,7 +46,8 @@ pub(super) fn with_service(
         Ok(quote!(#messages #items))
     });
     let tracking = tracking(&schema.inputs);
-    quote!(#rest #checks #tracking)
+    let warnings = &schema.warnings;
+    quote!(#rest #checks #warnings #tracking)
 }
 
 /// The expansion of a trait whose service is not in the schema: the messages are there still.
@@ -71,12 +72,22 @@ pub(super) fn without_service(
 pub(super) fn without_schema(
     input: &ItemTrait,
     arguments: &Arguments,
+    surroundings: &Surroundings,
     errors: Errors,
 ) -> TokenStream {
     let service = guessed_service(input);
-    expand(input, &arguments.runtime(), errors, |scope| {
+    let messages = match (&arguments.messages, errors.first()) {
+        (None, Some(error)) => {
+            let text = resolve::remains(arguments, &surroundings.dir);
+            let items = stand_in::items(input, &text, error);
+            module(input, &items)
+        }
+        _ => TokenStream::new(),
+    };
+    let rest = expand(input, &arguments.runtime(), errors, |scope| {
         service_items(&service, &scope, &Dispatch::Inert)
-    })
+    });
+    quote!(#rest #messages)
 }
 
 /// Errors, the trait, and what `items` makes.
@@ -110,14 +121,14 @@ fn messages(
         // No method names any.
         None if schema.is_registered => Ok((TokenStream::new(), scope)),
         None => {
-            let module = format_ident!("{}_messages", unraw(&input.ident).to_snake_case());
+            let module = module_name(input);
             let inner = schema
                 .model
                 .package(package)
                 .map(module_path)
                 .unwrap_or_default();
             let path = syn::parse_quote!(self::#module::packages #inner);
-            let messages = message_module(input, &module, &inner, schema)?;
+            let messages = message_module(input, &inner, schema)?;
             Ok((messages, scope.with_messages(path)))
         }
     }
@@ -133,27 +144,38 @@ fn module_path(package: &Package) -> TokenStream {
 /// all packages as a tree below.
 fn message_module(
     input: &ItemTrait,
-    module: &Ident,
     inner: &TokenStream,
     schema: &ReadSchema,
 ) -> Result<TokenStream, Error> {
-    let visibility = &input.vis;
     let tree = message_tree(&schema.model, &Scope::new(schema.runtime.clone()))?;
+    let items = quote! {
+        pub use self::packages #inner ::*;
+        #[doc(hidden)]
+        pub mod packages { #tree }
+    };
+    Ok(module(input, &items))
+}
+
+/// The module beside the trait that is for messages, with those items.
+fn module(input: &ItemTrait, items: &TokenStream) -> TokenStream {
+    let visibility = &input.vis;
+    let name = module_name(input);
     let doc = format!(" Messages for [`{}`].", input.ident);
-    Ok(quote! {
+    quote! {
         #[doc = #doc]
         #[allow(missing_docs, unreachable_pub, unused_imports)]
-        #visibility mod #module {
-            pub use self::packages #inner ::*;
-            #[doc(hidden)]
-            pub mod packages { #tree }
-        }
-    })
+        #visibility mod #name { #items }
+    }
+}
+
+fn module_name(input: &ItemTrait) -> Ident {
+    format_ident!("{}_messages", unraw(&input.ident).to_snake_case())
 }
 
 fn guessed_service(input: &ItemTrait) -> Service {
     let methods = input.items.iter().filter_map(|item| match item {
-        TraitItem::Fn(function) => guessed_method(function),
+        // Its types may be as absent as the function.
+        TraitItem::Fn(function) if cfg_of(function).is_empty() => guessed_method(function),
         _ => None,
     });
     Service {

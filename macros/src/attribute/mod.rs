@@ -5,10 +5,13 @@
 
 mod args;
 mod cautious;
+mod cfg;
 mod check;
 mod errors;
 mod expand;
+mod publish;
 mod resolve;
+mod stand_in;
 mod types;
 
 use std::path::PathBuf;
@@ -46,14 +49,14 @@ pub(crate) fn ipc_service(
     };
     let mut errors = Errors::default();
     let arguments = Arguments::parse(arguments, &input.ident, &mut errors);
-    let Some(schema) = resolve::schema(&arguments, surroundings, &input.ident, &mut errors) else {
-        return expand::without_schema(&input, &arguments, errors);
+    let Some(schema) = resolve::schema(&arguments, surroundings, &input, &mut errors) else {
+        return expand::without_schema(&input, &arguments, surroundings, errors);
     };
     let Some(service) = resolve::service(&arguments, &schema, &input.ident, &mut errors) else {
         return expand::without_service(&input, &arguments, &schema, errors);
     };
     if !resolve::knows_messages(&arguments, &schema, &service, &input.ident, &mut errors) {
-        return expand::without_schema(&input, &arguments, errors);
+        return expand::without_schema(&input, &arguments, surroundings, errors);
     }
     let answers = check::check(&input, &service, &mut errors);
     expand::with_service(&input, &arguments, &schema, &service, &answers, errors)

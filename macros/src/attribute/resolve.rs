@@ -9,12 +9,13 @@ use daemoneye_ipc_codegen::lower::lower;
 use daemoneye_ipc_codegen::model::{Schema, Service};
 use daemoneye_ipc_codegen::registered::{self, Registered};
 use daemoneye_ipc_codegen::{Error, Options};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{Ident, LitStr, Path};
+use syn::{Ident, ItemTrait, LitStr, Path};
 
-use super::Surroundings;
 use super::args::Arguments;
 use super::errors::{Errors, nearest};
+use super::{Surroundings, publish};
 
 /// A schema that was read.
 pub(super) struct ReadSchema {
@@ -22,8 +23,10 @@ pub(super) struct ReadSchema {
     pub(super) model: Schema,
     /// The package of the file itself.
     pub(super) package: String,
-    /// Every file that was read.
+    /// Every file that the expansion depends on.
     pub(super) inputs: Vec<PathBuf>,
+    /// Warnings about where it is.
+    pub(super) warnings: TokenStream,
     /// How emitted code names the runtime.
     pub(super) runtime: Path,
     /// Whether build.rs compiled it, messages and all.
@@ -38,20 +41,21 @@ pub(super) struct ReadSchema {
 pub(super) fn schema(
     arguments: &Arguments,
     surroundings: &Surroundings,
-    on: &Ident,
+    input: &ItemTrait,
     errors: &mut Errors,
 ) -> Option<ReadSchema> {
     match &arguments.schema {
-        Some(given) => read(given, arguments, &surroundings.dir, errors),
+        Some(given) => read(given, arguments, input, &surroundings.dir, errors),
         // What else is wrong with the arguments may be why it is missing.
         None if !errors.is_empty() => None,
-        None => registered(arguments, surroundings, on, errors),
+        None => registered(arguments, surroundings, &input.ident, errors),
     }
 }
 
 fn read(
     given: &LitStr,
     arguments: &Arguments,
+    input: &ItemTrait,
     crate_dir: &FilePath,
     errors: &mut Errors,
 ) -> Option<ReadSchema> {
@@ -78,16 +82,22 @@ fn read(
             return None;
         }
     };
+    let outside = |path: &&LitStr| !inside(path, crate_dir).starts_with(plain(crate_dir));
+    let outside: Vec<_> = [given]
+        .into_iter()
+        .chain(&arguments.includes)
+        .filter(outside)
+        .collect();
+    let (warnings, manifests) =
+        publish::warnings(&outside, &input.attrs, crate_dir, workspace_of(crate_dir));
+    let sources = loaded.sources.iter().map(|source| source.path.clone());
     Some(ReadSchema {
+        inputs: sources.chain(manifests).collect(),
+        warnings,
         services: names(&model),
         package: package_of_root(&loaded)?,
         origin: format!("`{}`", loaded.roots.first()?),
         is_registered: false,
-        inputs: loaded
-            .sources
-            .into_iter()
-            .map(|source| source.path)
-            .collect(),
         model,
         runtime,
     })
@@ -144,6 +154,7 @@ fn registered(
         is_registered: true,
         runtime: runtime.or_else(|| syn::parse_str(&set.options.runtime).ok())?,
         inputs: vec![set.file],
+        warnings: TokenStream::new(),
         model,
     })
 }
@@ -270,7 +281,7 @@ fn inside_workspace(
         );
         return None;
     }
-    let path = plain(&crate_dir.join(&given));
+    let path = inside(literal, crate_dir);
     if !path.starts_with(workspace_of(crate_dir)) {
         errors.on(
             literal,
@@ -280,6 +291,19 @@ fn inside_workspace(
         return None;
     }
     Some(path)
+}
+
+/// The path that `literal` means in the crate.
+fn inside(literal: &LitStr, crate_dir: &FilePath) -> PathBuf {
+    plain(&crate_dir.join(literal.value()))
+}
+
+/// What can be read of a schema that is not sound.
+pub(super) fn remains(arguments: &Arguments, crate_dir: &FilePath) -> String {
+    let path = arguments.schema.as_ref();
+    let path = path.and_then(|path| inside_workspace(path, crate_dir, &mut Errors::default()));
+    let bytes = path.and_then(|path| std::fs::read(path).ok());
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
 /// `a/b/../c` as `a/c`.

@@ -21,8 +21,13 @@ use super::check::{Answer, reply_stream, stream_item};
 pub(super) fn checks(answers: &[Answer<'_>], runtime: &Path) -> TokenStream {
     let mut questions = Vec::new();
     for answer in answers {
-        questions.push(request(answer.method, answer.request, runtime));
-        questions.extend(reply(answer.method, answer.reply, runtime));
+        let cfg = &answer.cfg;
+        let asked = [request(answer.method, answer.request, runtime)];
+        let asked = asked
+            .into_iter()
+            .chain(reply(answer.method, answer.reply, runtime));
+        // That a message is deprecated is told where the user names it.
+        questions.extend(asked.map(|question| quote!(#cfg #[allow(deprecated)] #question)));
     }
     quote!(#(#questions)*)
 }
