@@ -146,6 +146,148 @@ mod renamed {
     }
 }
 
+/// What may stand on a trait and its methods besides: `cfg`, `deprecated`, comments, any visibility.
+/// None of it is worth a warning.
+#[deny(warnings, missing_docs, clippy::pedantic)]
+#[warn(clippy::missing_errors_doc)]
+pub mod reduced {
+    use super::{CallContext, Inbound, Status, Stream, ipc_service};
+    use crate::plain::inventory_messages as messages;
+    use futures_util::stream;
+
+    type Lines = Inbound<messages::Line>;
+
+    /// Of all methods, those that this build has.
+    #[ipc_service(
+        schema = "compile_fail/schemas/inventory/v1/inventory.proto",
+        service = "inventory.v1.Inventory",
+        messages = crate::plain::inventory_messages
+    )]
+    #[deprecated(note = "for a test")]
+    pub(in crate::reduced) trait Reduced: super::Named {
+        #[cfg(any())]
+        async fn lookup(&self, ctx: &CallContext, request: Absent) -> Result<Absent, Status>;
+        /// Watches.
+        #[cfg(all())]
+        #[cfg_attr(all(), doc = "As long as it lasts.")]
+        async fn watch(
+            &self,
+            ctx: &CallContext,
+            request: messages::WatchRequest,
+        ) -> Result<impl Stream<Item = Result<messages::Event, Status>>, Status>;
+        /// Is on its way out.
+        #[deprecated]
+        async fn upload(
+            &self,
+            ctx: &CallContext,
+            items: Inbound<messages::Item>,
+        ) -> Result<messages::UploadReply, Status>;
+        /// Goes by another name of its type, and is off.
+        #[cfg(not(all()))]
+        async fn chat(
+            &self,
+            ctx: &CallContext,
+            lines: Lines,
+        ) -> Result<impl Stream<Item = Result<messages::Line, Status>>, Status>;
+    }
+
+    struct Handler;
+
+    impl super::Named for Handler {
+        fn name(&self) -> &'static str {
+            "reduced"
+        }
+    }
+
+    #[allow(deprecated)]
+    impl Reduced for Handler {
+        async fn watch(
+            &self,
+            _: &CallContext,
+            _: messages::WatchRequest,
+        ) -> Result<impl Stream<Item = Result<messages::Event, Status>>, Status> {
+            let name = super::Named::name(self).to_owned();
+            let item = Some(messages::Item { name });
+            Ok(stream::iter([Ok(messages::Event { item })]))
+        }
+        async fn upload(
+            &self,
+            _: &CallContext,
+            _: Inbound<messages::Item>,
+        ) -> Result<messages::UploadReply, Status> {
+            Ok(messages::UploadReply::default())
+        }
+    }
+
+    pub(crate) fn serve(builder: daemoneye_ipc::ServerBuilder) -> daemoneye_ipc::ServerBuilder {
+        builder.add_service(ReducedServer::new(Handler))
+    }
+
+    pub(crate) async fn call(channel: daemoneye_ipc::Channel) {
+        let client = ReducedClient::new(channel);
+        let request = messages::LookupRequest::default();
+        let refused = client.lookup(request).await.expect_err("it is off");
+        assert_eq!(refused.code(), daemoneye_ipc::Code::Unimplemented);
+        let mut events = client
+            .watch(messages::WatchRequest {})
+            .await
+            .expect("a stream");
+        let event = events.message().await.expect("no error");
+        let item = event.expect("an event").item.expect("an item");
+        assert_eq!(item.name, "reduced");
+        let _: &dyn Fn(Lines) = &drop;
+    }
+}
+
+/// A trait that a handler has besides.
+pub trait Named {
+    /// Its name.
+    fn name(&self) -> &'static str;
+}
+
+/// A trait that nobody else sees, with nothing of it on.
+mod private {
+    use super::{CallContext, Inbound, Status, Stream, ipc_service};
+    use inventory_messages::{Event, Item, Line, LookupReply, LookupRequest, UploadReply};
+
+    #[ipc_service(
+        schema = "compile_fail/schemas/inventory/v1/inventory.proto",
+        service = "inventory.v1.Inventory",
+        crate = ::daemoneye_ipc
+    )]
+    trait Inventory {
+        #[cfg(all())]
+        async fn lookup(
+            &self,
+            ctx: &CallContext,
+            request: LookupRequest,
+        ) -> Result<LookupReply, Status>;
+        #[cfg(all())]
+        async fn watch(
+            &self,
+            ctx: &CallContext,
+            request: inventory_messages::WatchRequest,
+        ) -> Result<impl Stream<Item = Result<Event, Status>>, Status>;
+        #[cfg(all())]
+        async fn upload(
+            &self,
+            ctx: &CallContext,
+            items: Inbound<Item>,
+        ) -> Result<UploadReply, Status>;
+        #[cfg(all())]
+        async fn chat(
+            &self,
+            ctx: &CallContext,
+            lines: Inbound<Line>,
+        ) -> Result<impl Stream<Item = Result<Line, Status>>, Status>;
+    }
+
+    #[test]
+    fn its_items_are_as_private_as_it_is() {
+        assert_eq!(INVENTORY_SERVICE, super::plain::INVENTORY_SERVICE);
+    }
+}
+
 use plain::inventory_messages::{LookupRequest, WatchRequest};
 
 /// Serves what `add` adds, runs `call`, and drains.
@@ -211,6 +353,11 @@ async fn a_trait_of_aliases_is_served_and_called_just_so() {
         assert_eq!(names, ["old", "old", "old"]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_method_that_is_off_is_unimplemented() {
+    serving(reduced::serve, reduced::call).await;
 }
 
 #[test]
