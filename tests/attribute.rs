@@ -165,10 +165,10 @@ pub mod reduced {
     )]
     #[deprecated(note = "for a test")]
     pub(in crate::reduced) trait Reduced: super::Named {
-        #[cfg(any())]
+        #[cfg(false)]
         async fn lookup(&self, ctx: &CallContext, request: Absent) -> Result<Absent, Status>;
         /// Watches.
-        #[cfg(all())]
+        #[cfg(true)]
         #[cfg_attr(all(), doc = "As long as it lasts.")]
         async fn watch(
             &self,
@@ -183,7 +183,7 @@ pub mod reduced {
             items: Inbound<messages::Item>,
         ) -> Result<messages::UploadReply, Status>;
         /// Goes by another name of its type, and is off.
-        #[cfg(not(all()))]
+        #[cfg(false)]
         async fn chat(
             &self,
             ctx: &CallContext,
@@ -256,25 +256,25 @@ mod private {
         crate = ::daemoneye_ipc
     )]
     trait Inventory {
-        #[cfg(all())]
+        #[cfg(true)]
         async fn lookup(
             &self,
             ctx: &CallContext,
             request: LookupRequest,
         ) -> Result<LookupReply, Status>;
-        #[cfg(all())]
+        #[cfg(true)]
         async fn watch(
             &self,
             ctx: &CallContext,
             request: inventory_messages::WatchRequest,
         ) -> Result<impl Stream<Item = Result<Event, Status>>, Status>;
-        #[cfg(all())]
+        #[cfg(true)]
         async fn upload(
             &self,
             ctx: &CallContext,
             items: Inbound<Item>,
         ) -> Result<UploadReply, Status>;
-        #[cfg(all())]
+        #[cfg(true)]
         async fn chat(
             &self,
             ctx: &CallContext,

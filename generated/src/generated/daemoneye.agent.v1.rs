@@ -1145,7 +1145,7 @@ pub const AGENT_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct AgentServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Agent> AgentServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -1784,7 +1784,7 @@ pub const COLLECTOR_CONTROL_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescri
 pub struct CollectorControlServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: CollectorControl> CollectorControlServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -916,7 +916,7 @@ pub const CONFORMANCE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor =
 pub struct ConformanceServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Conformance> ConformanceServer<H> {
     /// Serves `handler`.
     #[must_use]

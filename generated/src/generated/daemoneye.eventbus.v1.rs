@@ -1077,7 +1077,7 @@ pub const EVENT_BUS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &
 pub struct EventBusServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: EventBus> EventBusServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -1863,7 +1863,7 @@ pub const PROCESS_MONITOR_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescript
 pub struct ProcessMonitorServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: ProcessMonitor> ProcessMonitorServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -436,7 +436,7 @@ pub const HEALTH_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::d
 pub struct HealthServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Health> HealthServer<H> {
     /// Serves `handler`.
     #[must_use]

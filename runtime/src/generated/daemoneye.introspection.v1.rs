@@ -752,7 +752,7 @@ pub const INTROSPECTION_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor
 pub struct IntrospectionServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Introspection> IntrospectionServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -263,7 +263,7 @@ pub const REFLECTION_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = 
 pub struct ReflectionServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Reflection> ReflectionServer<H> {
     /// Serves `handler`.
     #[must_use]

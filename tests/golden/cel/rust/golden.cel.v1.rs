@@ -339,7 +339,7 @@ pub const EXPRESSIONS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor =
 pub struct ExpressionsServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Expressions> ExpressionsServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -161,7 +161,7 @@ pub const NOTES_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct NotesServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Notes> NotesServer<H> {
     /// Serves `handler`.
     #[must_use]

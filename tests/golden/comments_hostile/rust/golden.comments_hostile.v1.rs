@@ -287,7 +287,7 @@ pub const HOSTILE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::
 pub struct HostileServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Hostile> HostileServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -159,7 +159,7 @@ pub const ATTIC_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct AtticServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Attic> AtticServer<H> {
     /// Serves `handler`.
     #[must_use]

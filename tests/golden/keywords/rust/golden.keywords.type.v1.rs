@@ -293,7 +293,7 @@ pub const MATCH_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct MatchServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Match> MatchServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -175,7 +175,7 @@ pub const KINDS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct KindsServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Kinds> KindsServer<H> {
     /// Serves `handler`.
     #[must_use]

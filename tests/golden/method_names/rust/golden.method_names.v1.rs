@@ -807,7 +807,7 @@ pub const NAMES_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct NamesServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Names> NamesServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -2301,7 +2301,7 @@ pub const SERVER_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::d
 pub struct ServerServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Server> ServerServer<H> {
     /// Serves `handler`.
     #[must_use]
@@ -2453,7 +2453,7 @@ pub const CLIENT_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::d
 pub struct ClientServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Client> ClientServer<H> {
     /// Serves `handler`.
     #[must_use]
@@ -2592,7 +2592,7 @@ pub const CHANNEL_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::
 pub struct ChannelServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Channel> ChannelServer<H> {
     /// Serves `handler`.
     #[must_use]
@@ -2731,7 +2731,7 @@ pub const ITERATOR_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &:
 pub struct IteratorServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Iterator> IteratorServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -363,7 +363,7 @@ pub const NESTED_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::d
 pub struct NestedServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Nested> NestedServer<H> {
     /// Serves `handler`.
     #[must_use]

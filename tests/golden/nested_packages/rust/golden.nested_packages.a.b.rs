@@ -109,7 +109,7 @@ pub const TOP_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daem
 pub struct TopServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Top> TopServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -78,7 +78,7 @@ pub const HOMELESS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &:
 pub struct HomelessServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Homeless> HomelessServer<H> {
     /// Serves `handler`.
     #[must_use]

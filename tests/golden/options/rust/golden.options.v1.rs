@@ -78,7 +78,7 @@ pub const OWNED_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct OwnedServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Owned> OwnedServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -86,7 +86,7 @@ pub const KEYWORDS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &:
 pub struct KeywordsServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Keywords> KeywordsServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -71,7 +71,7 @@ pub const SHELF_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct ShelfServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Shelf> ShelfServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -489,7 +489,7 @@ pub const PRELUDE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::
 pub struct PreludeServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Prelude> PreludeServer<H> {
     /// Serves `handler`.
     #[must_use]

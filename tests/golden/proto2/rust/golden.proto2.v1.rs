@@ -208,7 +208,7 @@ pub const OLD_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daem
 pub struct OldServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Old> OldServer<H> {
     /// Serves `handler`.
     #[must_use]

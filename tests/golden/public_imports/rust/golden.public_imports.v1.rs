@@ -83,7 +83,7 @@ pub const FACADE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::d
 pub struct FacadeServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Facade> FacadeServer<H> {
     /// Serves `handler`.
     #[must_use]

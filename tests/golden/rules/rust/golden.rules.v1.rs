@@ -2643,7 +2643,7 @@ pub const CHECKER_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::
 pub struct CheckerServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Checker> CheckerServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -81,7 +81,7 @@ pub const FIRST_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct FirstServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: First> FirstServer<H> {
     /// Serves `handler`.
     #[must_use]
@@ -235,7 +235,7 @@ pub const HTTP_SECOND_V2_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescripto
 pub struct HttpSecondV2Server<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: HttpSecondV2> HttpSecondV2Server<H> {
     /// Serves `handler`.
     #[must_use]

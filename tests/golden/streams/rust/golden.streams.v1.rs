@@ -64,7 +64,7 @@ pub const NOTHING_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::
 pub struct NothingServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Nothing> NothingServer<H> {
     /// Serves `handler`.
     #[must_use]
@@ -276,7 +276,7 @@ pub const STREAMS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::
 pub struct StreamsServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Streams> StreamsServer<H> {
     /// Serves `handler`.
     #[must_use]

@@ -157,7 +157,7 @@ pub const CLOCK_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
 pub struct ClockServer<H> {
     handler: ::std::sync::Arc<H>,
 }
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, deprecated, unreachable_pub)]
 impl<H: Clock> ClockServer<H> {
     /// Serves `handler`.
     #[must_use]
