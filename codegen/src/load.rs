@@ -140,8 +140,24 @@ fn protox_package(text: &str) -> String {
         .unwrap_or_default()
 }
 
+/// The bytes of a schema: of a regular file of at most 16 MiB. To open a pipe would wait for whoever writes to it.
+///
+/// # Errors
+/// What the system says, or what the file is instead.
+pub fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    const MOST: u64 = 16 << 20;
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    if found.len() > MOST {
+        return Err(std::io::Error::other("it is larger than 16 MiB"));
+    }
+    std::fs::read(path)
+}
+
 fn read(path: &Path) -> Result<String, Error> {
-    let bytes = std::fs::read(path).map_err(|source| {
+    let bytes = read_file(path).map_err(|source| {
         if source.kind() == std::io::ErrorKind::NotFound {
             not_found(path)
         } else {
@@ -299,7 +315,7 @@ impl FileResolver for Recording {
         }
         for include in &self.includes {
             let path = include.join(name);
-            let text = match std::fs::read(&path) {
+            let text = match read_file(&path) {
                 Ok(bytes) => decode(&path, bytes),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     let folder = nearest_folder(&path).filter(|folder| folder.starts_with(include));

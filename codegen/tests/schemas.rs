@@ -268,3 +268,21 @@ fn compile_writes_what_generate_says_and_only_when_it_changes() {
     assert_eq!(time(), before);
     assert_eq!(generated.inputs, [root]);
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_and_nothing_waits_for_it() {
+    let (folder, root) = Folder::new(&[(
+        "s.proto",
+        "syntax = \"proto3\"; import \"pipe.proto\"; message M {}",
+    )]);
+    let pipe = folder.0.path().join("pipe.proto");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    std::fs::create_dir(folder.0.path().join("folder.proto")).expect("a folder");
+    for root in [&root, &pipe, &folder.0.path().join("folder.proto")] {
+        let generated = Generator::new().generate(&[root], &[folder.0.path()]);
+        let error = generated.map(|_| ()).expect_err("no schema").to_string();
+        assert!(error.contains("it is no regular file"), "{error}");
+    }
+}

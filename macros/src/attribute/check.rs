@@ -73,11 +73,32 @@ pub(super) fn check<'a>(
     answers
 }
 
+/// Takes further `#[ipc_service]` off a trait, with an error for each: what they emit collides.
+pub(super) fn once(input: &mut ItemTrait, errors: &mut Errors) {
+    input.attrs.retain(|attribute| {
+        let last = attribute.path().segments.last();
+        let again = last.is_some_and(|last| last.ident == "ipc_service");
+        if again {
+            errors.on(
+                attribute,
+                "a trait handles one service: write a trait of its own for another",
+            );
+        }
+        !again
+    });
+}
+
 fn check_trait(input: &ItemTrait, errors: &mut Errors) {
-    if !input.generics.params.is_empty() || input.generics.where_clause.is_some() {
+    if !input.generics.params.is_empty() {
         errors.on(
             &input.generics,
             "a service is not generic: remove the parameters of the trait",
+        );
+    }
+    if let Some(bounds) = &input.generics.where_clause {
+        errors.on(
+            bounds,
+            "a service is not generic: write what handlers must be as supertraits",
         );
     }
     if let Some(unsafety) = &input.unsafety {
@@ -85,13 +106,6 @@ fn check_trait(input: &ItemTrait, errors: &mut Errors) {
     }
     if let Some(auto) = &input.auto_token {
         errors.on(auto, "a handler trait is no auto trait: remove `auto`");
-    }
-    for attribute in input.attrs.iter().filter(|attribute| hides(attribute)) {
-        errors.on(
-            attribute,
-            "below `#[ipc_service]` this hides the trait, but not what is emitted beside it: write it \
-             above `#[ipc_service]`",
-        );
     }
 }
 
@@ -199,9 +213,10 @@ fn check_qualifiers(function: &TraitItemFn, errors: &mut Errors) {
     if let Some(abi) = &signature.abi {
         errors.on(abi, "a handler method has Rust's own ABI: remove `extern`");
     }
-    if !signature.generics.params.is_empty() || signature.generics.where_clause.is_some() {
+    let (params, bounds) = (&signature.generics.params, &signature.generics.where_clause);
+    if !params.is_empty() || bounds.is_some() {
         errors.on(
-            &signature.generics,
+            &quote::quote!(#params #bounds),
             "a handler method is not generic: its messages are those of the schema",
         );
     }

@@ -39,7 +39,7 @@ pub(crate) fn ipc_service(
     item: TokenStream,
     surroundings: &Surroundings,
 ) -> TokenStream {
-    let input: ItemTrait = match syn::parse2(item.clone()) {
+    let mut input: ItemTrait = match syn::parse2(item.clone()) {
         Ok(input) => input,
         Err(error) => {
             let message = format!("`#[ipc_service]` goes on a trait: {error}");
@@ -48,6 +48,7 @@ pub(crate) fn ipc_service(
         }
     };
     let mut errors = Errors::default();
+    check::once(&mut input, &mut errors);
     let arguments = Arguments::parse(arguments, &input.ident, &mut errors);
     let Some(schema) = resolve::schema(&arguments, surroundings, &input, &mut errors) else {
         return expand::without_schema(&input, &arguments, surroundings, errors);

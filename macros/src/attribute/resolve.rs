@@ -4,7 +4,7 @@
 
 use std::path::{Component, Path as FilePath, PathBuf};
 
-use daemoneye_ipc_codegen::load::{Loaded, load};
+use daemoneye_ipc_codegen::load::{Loaded, load, read_file};
 use daemoneye_ipc_codegen::lower::lower;
 use daemoneye_ipc_codegen::model::{Schema, Service};
 use daemoneye_ipc_codegen::registered::{self, Registered};
@@ -302,7 +302,7 @@ fn inside(literal: &LitStr, crate_dir: &FilePath) -> PathBuf {
 pub(super) fn remains(arguments: &Arguments, crate_dir: &FilePath) -> String {
     let path = arguments.schema.as_ref();
     let path = path.and_then(|path| inside_workspace(path, crate_dir, &mut Errors::default()));
-    let bytes = path.and_then(|path| std::fs::read(path).ok());
+    let bytes = path.and_then(|path| read_file(&path).ok());
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 

@@ -78,7 +78,11 @@ mod tests {
             }
         };
         let error = syn::Error::new(input.ident.span(), "broken");
-        let tokens = items(&input, "message Foo_bar { int32 a = 1; }; message 3", &error);
+        let tokens = items(
+            &input,
+            "message Foo_bar { int32 a = 1; }; message 3",
+            &error,
+        );
         let file: syn::File = syn::parse2(tokens).expect("items");
         let names: Vec<String> = file
             .items

@@ -3,8 +3,7 @@ use inventory_messages::{Event, Item, Line, LookupReply, LookupRequest, UploadRe
 
 #[ipc_service(schema = "schemas/inventory/v1/inventory.proto", service = "inventory.v1.Inventory")]
 pub trait Inventory {
-    #[cfg(unix)]
-    async fn lookup(&self, ctx: &CallContext, request: LookupRequest) -> Result<LookupReply, Status>;
+    async fn lookup<const N: usize>(&self, ctx: &CallContext, request: LookupRequest) -> Result<LookupReply, Status>;
     async fn watch(
         &self,
         ctx: &CallContext,
