@@ -213,12 +213,12 @@ fn check_qualifiers(function: &TraitItemFn, errors: &mut Errors) {
     if let Some(abi) = &signature.abi {
         errors.on(abi, "a handler method has Rust's own ABI: remove `extern`");
     }
-    let (params, bounds) = (&signature.generics.params, &signature.generics.where_clause);
-    if !params.is_empty() || bounds.is_some() {
-        errors.on(
-            &quote::quote!(#params #bounds),
-            "a handler method is not generic: its messages are those of the schema",
-        );
+    const NOT_GENERIC: &str =
+        "a handler method is not generic: its messages are those of the schema";
+    if !signature.generics.params.is_empty() {
+        errors.on(&signature.generics, NOT_GENERIC);
+    } else if let Some(bounds) = &signature.generics.where_clause {
+        errors.on(bounds, NOT_GENERIC);
     }
     if let Some(body) = &function.default {
         errors.on(

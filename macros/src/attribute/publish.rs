@@ -38,7 +38,7 @@ pub(super) fn warnings(
         publish => publish,
     };
     if published != Publish::Yes {
-        return (TokenStream::new(), Vec::new());
+        return (TokenStream::new(), manifests);
     }
     let allowed = attributes
         .iter()
