@@ -1,14 +1,24 @@
 //! `ipc-bench`: measures the call layer against what it stands on. One file per workload.
 //!
-//! Of calls, client and server are two processes, each with one thread; the program starts itself as the
-//! server. Contenders are measured in turns, so that whatever else the machine does meets them all.
+//! Of calls, client and server are two processes; the program starts itself as both. Contenders are
+//! measured in turns, so that whatever else the machine does meets them all.
 //!
-//! **Invariant**: prints what was measured and judges nothing; no figure comes from another run.
+//! **Invariant**: no figure comes from another run.
 
+mod bars;
 mod compile_cost;
+mod contenders;
 mod measure;
+mod page;
+mod process;
+mod raw;
+mod records;
+mod results;
+mod run;
 mod server;
+mod table;
 mod unread;
+mod workloads;
 
 use clap::{Parser, Subcommand};
 
@@ -21,6 +31,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Workload {
+    /// All contenders with all workloads, in turns; a table, and the bars.
+    Run(run::Arguments),
     /// Echo beside a stream that nobody reads, against ping-pong on a bare socket.
     Unread(unread::Arguments),
     /// A crate with one service of ten methods, compiled; beside the same on tonic and on ttrpc.
@@ -28,13 +40,28 @@ enum Workload {
     /// The server's process.
     #[command(hide = true)]
     Serve(server::Arguments),
+    /// A contender's server.
+    #[command(hide = true)]
+    ServeContender(process::Served),
+    /// A contender's client.
+    #[command(hide = true)]
+    Drive(workloads::Driven),
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     match Cli::parse().workload {
-        Workload::Unread(arguments) => unread::run(arguments).await,
-        Workload::CompileCost(arguments) => compile_cost::run(arguments).await,
-        Workload::Serve(arguments) => server::serve(arguments).await,
+        Workload::Run(arguments) => in_one_thread(run::run(arguments)),
+        Workload::Unread(arguments) => in_one_thread(unread::run(arguments)),
+        Workload::CompileCost(arguments) => in_one_thread(compile_cost::run(arguments)),
+        Workload::Serve(arguments) => in_one_thread(server::serve(arguments)),
+        Workload::ServeContender(arguments) => process::serve(arguments),
+        Workload::Drive(arguments) => workloads::drive(arguments),
     }
+}
+
+fn in_one_thread(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(command)
 }

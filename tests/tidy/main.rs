@@ -40,6 +40,8 @@ type Exemption = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
 const EXEMPTIONS: &[Exemption] = &[
+    ("sleep", "benches/src/contenders/raw_blocking.rs", "thread::sleep", "a handler whose work is to wait"),
+    ("sleep", "benches/src/workloads/open_loop.rs", "thread::sleep", "calls are made by the clock, whatever else happens"),
     ("machine-path", "examples/daemoneye-agent/src/rules.rs", "ho", "a path that a rule is tested with"),
 ];
 
