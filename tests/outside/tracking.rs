@@ -162,7 +162,7 @@ fn attribute_error(build: &Build) -> &Diagnostic {
     assert!(
         others
             .iter()
-            .all(|error| error.token.contains("greeter_messages")),
+            .all(|error| error.message.contains("greeter_messages")),
         "{others:#?}"
     );
     schema[0]
