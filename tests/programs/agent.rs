@@ -25,7 +25,7 @@ use daemoneye_ipc_generated::{
 };
 
 use crate::{
-    in_time, sha256,
+    NOBODY, in_time, sha256,
     support::{AGENT, Place, Subject},
     watch,
 };
@@ -227,7 +227,7 @@ async fn every_operation_can_be_a_task() {
     assert_eq!(tree.nodes.len(), 1);
     // What the monitor answers, the agent passes on.
     let error = client
-        .run_task(look_up(u32::MAX, ""))
+        .run_task(look_up(NOBODY, ""))
         .await
         .expect_err("no such process");
     assert_eq!(error.code(), Code::NotFound);

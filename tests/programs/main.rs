@@ -25,6 +25,9 @@ use tokio::time::timeout;
 
 use crate::support::LIMIT;
 
+/// A pid that the schema allows and that Linux never gives (`PID_MAX_LIMIT` is 4,194,304).
+pub(crate) const NOBODY: u32 = i32::MAX as u32;
+
 pub(crate) type Watch = Streaming<WatchProcessesResponse>;
 
 pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {

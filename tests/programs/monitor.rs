@@ -15,7 +15,7 @@ use daemoneye_ipc_generated::procmond::v1::{
 };
 
 use crate::{
-    in_time, list, sha256,
+    NOBODY, in_time, list, sha256,
     support::{PROCMOND, Place, Subject, command},
 };
 
@@ -238,7 +238,7 @@ async fn a_tree_holds_children_below_their_parents() {
     };
     assert_eq!((depth(id()), depth(daemon.pid())), (Some(0), Some(1)));
     let request = GetProcessTreeRequest {
-        root_pid: u32::MAX,
+        root_pid: NOBODY,
         ..GetProcessTreeRequest::default()
     };
     let error = monitor
