@@ -24,8 +24,9 @@ use crate::{
     wire::{Crc32Variant, FrameDecoder, FrameError},
 };
 
-/// Room that a read is offered at least.
-const READ_BYTES: usize = 16 << 10;
+/// Room that a read is offered at least: little at first, so that an idle connection is small, and more as reads fill it.
+const LEAST_READ_BYTES: usize = 2 << 10;
+const MOST_READ_BYTES: usize = 64 << 10;
 
 /// Room that a frame's announced length may claim before as many bytes have come.
 const UNPROVEN_BYTES: usize = 64 << 10;
@@ -48,8 +49,19 @@ pub(crate) struct Inlet {
     pub(crate) decoder: FrameDecoder,
     /// The largest frame that came whole on this connection: room for that much is given at once.
     proven: usize,
+    /// Room that the next read is offered at least.
+    wanted: usize,
     /// Bytes that came since they were last asked for.
     came: u64,
+}
+
+/// What [`Inlet::next_frame`] found.
+pub(crate) enum Next {
+    /// More has to come.
+    Incomplete,
+    /// A frame that is dealt with.
+    Taken,
+    Frame(Bytes),
 }
 
 /// What a read brought.
@@ -66,6 +78,7 @@ impl Inlet {
             buffer: BytesMut::new(),
             decoder: FrameDecoder::new(max_frame_bytes, crc),
             proven: UNPROVEN_BYTES,
+            wanted: LEAST_READ_BYTES,
             came: 0,
         }
     }
@@ -101,9 +114,9 @@ impl Inlet {
     fn make_room(&mut self) {
         let missing = self.decoder.missing(&self.buffer);
         let spare = self.buffer.capacity() - self.buffer.len();
-        if spare < missing.min(READ_BYTES / 4) {
+        if spare < missing.min(self.wanted / 4) {
             let room = missing.min(self.buffer.len().max(self.proven));
-            self.buffer.reserve(room.max(READ_BYTES));
+            self.buffer.reserve(room.max(self.wanted));
         }
     }
 
@@ -111,6 +124,9 @@ impl Inlet {
         match read {
             Ok(0) => Ok(Read::Eof),
             Ok(count) => {
+                if self.buffer.len() == self.buffer.capacity() {
+                    self.wanted = (self.wanted * 2).min(MOST_READ_BYTES);
+                }
                 self.came += count as u64;
                 Ok(Read::Bytes)
             }
@@ -120,12 +136,19 @@ impl Inlet {
         }
     }
 
-    pub(crate) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
-        let frame = self.decoder.decode(&mut self.buffer)?;
-        if let Some(frame) = &frame {
-            self.proven = self.proven.max(frame.len());
+    /// The next frame, once `take` has seen it and did not have all that it needs.
+    pub(crate) fn next_frame(
+        &mut self,
+        take: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Next, FrameError> {
+        match self.decoder.decode_unless(&mut self.buffer, take)? {
+            None => Ok(Next::Incomplete),
+            Some(None) => Ok(Next::Taken),
+            Some(Some(frame)) => {
+                self.proven = self.proven.max(frame.len());
+                Ok(Next::Frame(frame))
+            }
         }
-        Ok(frame)
     }
 
     /// Bytes that came since the last time.

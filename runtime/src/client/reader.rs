@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::connection::Connection;
 use crate::{
-    driver::{Inlet, Read, now},
+    driver::{Inlet, Next, Read, now},
     session::{CallId, ClientSession, Fault},
     wire::Crc32Variant,
 };
@@ -110,9 +110,13 @@ impl Reader {
     fn take_frames(&mut self, now: Instant, session: &mut ClientSession) -> Result<(), Fault> {
         let mut completed = false;
         loop {
-            match self.inlet.next_frame() {
-                Ok(Some(frame)) => session.handle_frame(now, frame)?,
-                Ok(None) => break,
+            let next = self
+                .inlet
+                .next_frame(|frame| session.handle_stream_message(frame));
+            match next {
+                Ok(Next::Taken) => {}
+                Ok(Next::Frame(frame)) => session.handle_frame(now, frame)?,
+                Ok(Next::Incomplete) => break,
                 Err(error) => {
                     session.handle_fault(Fault::Frame(error));
                     return Err(Fault::Frame(error));

@@ -4,7 +4,6 @@
 //! cancels its call.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::{Future, poll_fn},
     mem,
@@ -23,7 +22,13 @@ use super::{
     open::Spec,
     unary::{check_request, decode, decode_message},
 };
-use crate::{error::CallError, metadata::Metadata, session::cost, validate::Check, wire::Encoded};
+use crate::{
+    error::CallError,
+    metadata::Metadata,
+    session::{Messages, cost},
+    validate::Check,
+    wire::Encoded,
+};
 
 /// A server-streaming call: resolves to the [`Streaming`] responses once the request is queued.
 ///
@@ -135,7 +140,7 @@ pub(super) fn poll_departure(
 /// ```
 pub struct Streaming<M> {
     pub(super) flight: Flight,
-    batch: VecDeque<Bytes>,
+    batch: Messages,
     /// Credit cost of the messages that were taken and not reported yet.
     consumed: i64,
     messages: u64,
@@ -152,7 +157,7 @@ impl<M: Message + Default> Streaming<M> {
     pub(super) const fn new(flight: Flight, check: Option<Check<M>>) -> Self {
         Self {
             flight,
-            batch: VecDeque::new(),
+            batch: Messages::new(),
             consumed: 0,
             messages: 0,
             ended: false,

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     descriptor::ServiceDescriptor,
     metadata::Metadata,
-    session::{CallId, ServerSession, StartCall},
+    session::{Batch, CallId, ServerSession, StartCall},
     status::Status,
     validate::{Check, Validate},
     wire::Payload,
@@ -340,22 +340,48 @@ impl ServerCall {
         };
         let mut stream = pin!(stream);
         let (conn, call) = self.place();
-        let mut sent = 0;
-        while let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+        let (mut sent, mut batch, mut room) = (0, Batch::default(), None);
+        loop {
+            let item = poll_fn(|cx| {
+                let item = stream.as_mut().poll_next(cx);
+                // What is there leaves before the handler is waited for.
+                if item.is_pending() && !batch.is_empty() {
+                    conn.with(|session| session.send(call, &mut batch));
+                    room = None;
+                }
+                item
+            });
+            let Some(item) = item.await else { break };
             let message = match item.and_then(|message| checked(message, check)) {
                 Ok(message) => message,
-                Err(status) => return self.fail(status),
+                Err(status) => {
+                    conn.with(|session| session.send(call, &mut batch));
+                    return self.fail(status);
+                }
             };
             // Only messages wait for credit: the end of a stream, and its failure, cost none.
-            if !poll_fn(|cx| conn.session.lock().poll_send(call, cx)).await {
-                return;
-            }
-            if let Err(oversize) = conn.with(|session| session.send(call, &message)) {
-                let text = format!("a stream message is too large: {oversize}");
-                return self.fail(Status::resource_exhausted(text));
+            let place = match room {
+                Some(place) => place,
+                None => match poll_fn(|cx| conn.session.lock().poll_send(call, cx)).await {
+                    Some(place) => *room.insert(place),
+                    None => return,
+                },
+            };
+            match batch.push(&place, call, &message) {
+                Ok(true) => {}
+                Ok(false) => {
+                    conn.with(|session| session.send(call, &mut batch));
+                    room = None;
+                }
+                Err(oversize) => {
+                    conn.with(|session| session.send(call, &mut batch));
+                    let text = format!("a stream message is too large: {oversize}");
+                    return self.fail(Status::resource_exhausted(text));
+                }
             }
             sent += 1;
         }
+        conn.with(|session| session.send(call, &mut batch));
         match &self.way {
             Way::Direct { context, ending } => ending.finish(&context.take_trailers()),
             Way::Intercepted { held, .. } => *held.0.lock() = Some(Ok(Response::stream(sent))),

@@ -19,7 +19,7 @@ use super::{
     interceptor,
 };
 use crate::{
-    driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now},
+    driver::{Alarm, Flush, Inlet, Next, READS_PER_TURN, Read, flush, now},
     session::{Fault, Incoming, StartCall},
     wire::MAX_HELLO_BYTES,
 };
@@ -112,8 +112,12 @@ impl Driver {
     ) -> Result<(), Fault> {
         self.frames = 0;
         loop {
-            match self.inlet.next_frame() {
-                Ok(Some(frame)) => {
+            let next = self
+                .inlet
+                .next_frame(|frame| session.handle_stream_message(frame));
+            match next {
+                Ok(Next::Taken) => self.frames += 1,
+                Ok(Next::Frame(frame)) => {
                     self.frames += 1;
                     if let Incoming::Start(start) = session.handle_frame(now, frame)? {
                         self.starts.push(start);
@@ -123,7 +127,7 @@ impl Driver {
                         self.inlet.decoder.set_max_frame_bytes(limit);
                     }
                 }
-                Ok(None) => break,
+                Ok(Next::Incomplete) => break,
                 Err(error) => {
                     session.handle_fault(Fault::Frame(error));
                     return Err(Fault::Frame(error));

@@ -3,7 +3,6 @@
 //! **Invariant**: the client may send more only as the handler takes what came.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::poll_fn,
     pin::Pin,
@@ -17,7 +16,7 @@ use prost::Message;
 
 use super::connection::Connection;
 use crate::{
-    session::{CallId, cost},
+    session::{CallId, Messages, cost},
     status::Status,
     validate::Check,
 };
@@ -47,7 +46,7 @@ use crate::{
 pub struct Inbound<M> {
     /// Where more comes from; `None` if all is in `batch`.
     source: Option<(Arc<Connection>, CallId)>,
-    batch: VecDeque<Bytes>,
+    batch: Messages,
     consumed: i64,
     ended: bool,
     check: Option<Check<M>>,
@@ -57,7 +56,7 @@ impl<M: Message + Default> Inbound<M> {
     pub(crate) const fn new(conn: Arc<Connection>, call: CallId, check: Option<Check<M>>) -> Self {
         Self {
             source: Some((conn, call)),
-            batch: VecDeque::new(),
+            batch: Messages::new(),
             consumed: 0,
             ended: false,
             check,
@@ -65,7 +64,7 @@ impl<M: Message + Default> Inbound<M> {
     }
 
     /// A stream of encoded messages that are all there.
-    pub(crate) const fn given(batch: VecDeque<Bytes>) -> Self {
+    pub(crate) const fn given(batch: Messages) -> Self {
         Self {
             source: None,
             batch,

@@ -18,7 +18,9 @@ use bytes::Bytes;
 use self::calls::Call;
 pub use self::opening::OpenCall;
 use super::{
-    CallId, Fault, IdHasher, Outcome, SchemaPolicy, SessionConfig, negotiate,
+    CallId, Fault, IdHasher, Outcome, SchemaPolicy, SessionConfig,
+    messages::Messages,
+    negotiate,
     outbox::{Outbox, Transmit, Written},
     spin::{CLIENT_SKIPS, Spin},
     vitals::{Due, PING_AFTER, Vitals},
@@ -249,7 +251,7 @@ impl ClientSession {
         &mut self,
         call: CallId,
         consumed: i64,
-        batch: &mut VecDeque<Bytes>,
+        batch: &mut Messages,
         cx: &Context<'_>,
     ) -> Poll<bool> {
         self.consume(call, consumed);

@@ -9,6 +9,7 @@
 mod client;
 mod credit;
 mod fault;
+mod messages;
 mod negotiate;
 mod outbox;
 mod server;
@@ -22,8 +23,9 @@ pub(crate) use self::credit::cost;
 pub use self::{
     client::{ClientSession, OpenCall},
     fault::{Fault, OpenError, Outcome},
+    messages::Messages,
     negotiate::{Mismatch, SchemaPolicy},
-    outbox::{Transmit, Written},
+    outbox::{Batch, Room, Transmit, Written},
     server::{
         CallReport, Incoming, Interruption, MethodIndex, Registry, ServerSession, StartCall, Tally,
     },

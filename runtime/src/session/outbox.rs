@@ -9,7 +9,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io::IoSlice,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, BytesMut};
@@ -24,6 +24,9 @@ const FRONT_BYTES: usize = 64 << 10;
 
 /// What one stream may send before the next has its turn.
 const QUANTUM: usize = 32 << 10;
+
+/// Bytes of messages that are encoded before they are queued together.
+const BATCH_BYTES: usize = 16 << 10;
 
 /// Bytes that a stream's sender may queue before it has to wait for the socket.
 pub(crate) const LANE_BYTES: usize = 64 << 10;
@@ -138,6 +141,59 @@ impl Transmit {
     fn push(&mut self, bytes: BytesMut, urgent: bool) {
         self.bytes += bytes.len();
         self.pieces.push_back(Piece { bytes, urgent });
+    }
+}
+
+/// What may be queued on a stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    crc: Crc32Variant,
+    max_frame_bytes: usize,
+    credit: i64,
+    bytes: usize,
+}
+
+/// Messages of one stream, encoded where no lock is held, to be queued together.
+///
+/// ```
+/// # mod by_hand { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/by_hand.inc")); }
+/// # use by_hand::*;
+/// use daemoneye_ipc::session::Batch;
+/// let batch = Batch::default();
+/// assert!(batch.is_empty());
+/// ```
+#[derive(Debug, Default)]
+pub struct Batch {
+    frames: BytesMut,
+    cost: i64,
+}
+
+impl Batch {
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Appends a message; `false` when `room` is used up with it, and the batch has to be queued.
+    ///
+    /// # Errors
+    /// If the message does not fit a frame that the peer takes; the batch is as it was.
+    pub fn push<P: Payload>(
+        &mut self,
+        room: &Room,
+        call: CallId,
+        payload: &P,
+    ) -> Result<bool, Oversize> {
+        let head = Head {
+            kind: Kind::Message,
+            call: Some(call),
+            ..Head::default()
+        };
+        let frames = &mut self.frames;
+        append_envelope(frames, room.crc, room.max_frame_bytes, &head, Some(payload))?;
+        self.cost = self.cost.saturating_add(cost(payload.payload_len()));
+        Ok(self.cost < room.credit && self.frames.len() < room.bytes.min(BATCH_BYTES))
     }
 }
 
@@ -313,15 +369,50 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// Queues a message of a stream, or its end. Messages are paid from the stream's credit.
+    /// What may be queued on a stream at present: ready when that is anything, `None` when the stream is closed.
+    pub(crate) fn poll_room(&mut self, call: CallId, cx: &Context<'_>) -> Poll<Option<Room>> {
+        if !ready!(self.poll_lane(call, cx)) {
+            return Poll::Ready(None);
+        }
+        let lane = self.lanes.get(&call);
+        Poll::Ready(lane.map(|lane| Room {
+            crc: self.crc,
+            max_frame_bytes: self.max_frame_bytes,
+            credit: lane.credit,
+            bytes: LANE_BYTES - lane.frames.len(),
+        }))
+    }
+
+    /// Queues the messages of a batch that was filled within the stream's [`Room`].
+    pub(crate) fn push_batch(&mut self, call: CallId, batch: &mut Batch) {
+        let Some(lane) = self.lanes.get_mut(&call).filter(|lane| !lane.closed) else {
+            return batch.frames.clear();
+        };
+        if batch.frames.is_empty() {
+            return;
+        }
+        lane.credit = lane.credit.saturating_sub(std::mem::take(&mut batch.cost));
+        self.lane_bytes += batch.frames.len();
+        if lane.frames.is_empty() {
+            lane.frames = batch.frames.split();
+        } else {
+            lane.frames.extend_from_slice(&batch.frames);
+            batch.frames.clear();
+        }
+        if !std::mem::replace(&mut lane.in_turn, true) {
+            self.turns.push_back(call);
+        }
+    }
+
+    /// Queues a message of a stream, or its end; `false` if there is no such stream. Messages are paid from its credit.
     pub(crate) fn push_lane<P: Payload>(
         &mut self,
         call: CallId,
         head: &Head<'_>,
         payload: Option<&P>,
-    ) -> Result<(), Oversize> {
+    ) -> Result<bool, Oversize> {
         let Some(lane) = self.lanes.get_mut(&call) else {
-            return Ok(());
+            return Ok(false);
         };
         let before = lane.frames.len();
         append_envelope(
@@ -338,7 +429,7 @@ impl Outbox {
         if !std::mem::replace(&mut lane.in_turn, true) {
             self.turns.push_back(call);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// No more will be queued on this stream; what is queued still leaves.

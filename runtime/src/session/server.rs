@@ -9,7 +9,7 @@ mod registry;
 mod tally;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -26,7 +26,8 @@ pub use self::{
 };
 use super::{
     CallId, Fault, IdHasher, SessionConfig,
-    outbox::{Outbox, Transmit, Written},
+    messages::Messages,
+    outbox::{Batch, Outbox, Room, Transmit, Written},
     spin::{SERVER_SKIPS, Spin},
     vitals::{Due, Vitals},
 };
@@ -210,7 +211,7 @@ impl<A> ServerSession<A> {
             ..Head::default()
         };
         match self.outbox.push_lane::<Encoded>(call, &head, None) {
-            Ok(()) => self.tally.count(Code::Ok),
+            Ok(_) => self.tally.count(Code::Ok),
             Err(oversize) => {
                 let status =
                     Status::resource_exhausted(format!("the trailers are too large: {oversize}"));
@@ -221,40 +222,36 @@ impl<A> ServerSession<A> {
         true
     }
 
-    /// Fails a call; messages of its stream that have not left are thrown away.
+    /// Fails a call, after the messages of its stream that are queued.
     pub fn fail(&mut self, call: CallId, status: &Status) -> bool {
-        let wanted = self.end_call(call);
-        if wanted {
-            self.wakers.extend(self.outbox.drop_lane(call));
-            self.push_end(call, status, false);
+        if !self.end_call(call) {
+            return false;
         }
-        wanted
+        let end = end_head(call, status, false);
+        match self.outbox.push_lane::<Encoded>(call, &end, None) {
+            Ok(true) => {
+                self.tally.count(status.code());
+                self.outbox.finish_lane(call);
+            }
+            Ok(false) | Err(_) => {
+                self.wakers.extend(self.outbox.drop_lane(call));
+                self.push_end(call, status, false);
+            }
+        }
+        true
     }
 
-    /// Ready with `true` when a message of the response stream may be sent, with `false` when the
-    /// call is over.
-    pub fn poll_send(&mut self, call: CallId, cx: &Context<'_>) -> Poll<bool> {
+    /// Ready when messages of the response stream may be sent, with how many; with `None` when the call is over.
+    pub fn poll_send(&mut self, call: CallId, cx: &Context<'_>) -> Poll<Option<Room>> {
         if self.calls.get(&call).is_none_or(|entry| entry.ended) {
-            return Poll::Ready(false);
+            return Poll::Ready(None);
         }
-        self.outbox.poll_lane(call, cx)
+        self.outbox.poll_room(call, cx)
     }
 
-    /// Queues a message of the response stream.
-    ///
-    /// # Errors
-    /// If it is larger than the client takes.
-    pub fn send<P: Payload>(
-        &mut self,
-        call: CallId,
-        payload: &P,
-    ) -> Result<(), crate::wire::Oversize> {
-        let head = Head {
-            kind: Kind::Message,
-            call: Some(call),
-            ..Head::default()
-        };
-        self.outbox.push_lane(call, &head, Some(payload))
+    /// Queues messages of the response stream, which [`Self::poll_send`] had room for, and empties `batch`.
+    pub fn send(&mut self, call: CallId, batch: &mut Batch) {
+        self.outbox.push_batch(call, batch);
     }
 
     /// Moves the messages of the request stream that came to `batch`; as
@@ -263,7 +260,7 @@ impl<A> ServerSession<A> {
         &mut self,
         call: CallId,
         consumed: i64,
-        batch: &mut VecDeque<Bytes>,
+        batch: &mut Messages,
         cx: &Context<'_>,
     ) -> Poll<bool> {
         self.consume(call, consumed);
@@ -441,19 +438,24 @@ impl<A> ServerSession<A> {
     fn push_end(&mut self, call: CallId, status: &Status, unrun: bool) {
         self.tally.count(status.code());
         self.tally.refused += u64::from(unrun);
-        self.outbox.push_control(&Head {
-            kind: Kind::End,
-            call: Some(call),
-            code: status.code() as u32,
-            reason: status.message(),
-            metadata: status.metadata().entries(),
-            details: status.details(),
-            unrun,
-            ..Head::default()
-        });
+        self.outbox.push_control(&end_head(call, status, unrun));
     }
 
     fn refuse(&mut self, call: CallId, code: Code, reason: &str) {
         self.push_end(call, &Status::new(code, reason), true);
+    }
+}
+
+/// END with a status.
+fn end_head(call: CallId, status: &Status, unrun: bool) -> Head<'_> {
+    Head {
+        kind: Kind::End,
+        call: Some(call),
+        code: status.code() as u32,
+        reason: status.message(),
+        metadata: status.metadata().entries(),
+        details: status.details(),
+        unrun,
+        ..Head::default()
     }
 }

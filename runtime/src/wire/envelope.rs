@@ -8,7 +8,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::{
     DecodeError, Message,
-    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+    encoding::{WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len},
 };
 
 use super::{
@@ -38,6 +38,26 @@ use crate::schema::ipc::v1::{Envelope, Hello, Kind, Metadata as MetadataEntry};
 /// ```
 pub fn decode_envelope(payload: Bytes) -> Result<Envelope, DecodeError> {
     Envelope::decode(payload)
+}
+
+/// The call and the message of an envelope that is a stream's MESSAGE and nothing else, as this side writes it. `None`
+/// for every other, and for every other way to write it: [`decode_envelope`] reads those.
+pub(crate) fn stream_message(envelope: &[u8]) -> Option<(u64, &[u8])> {
+    const KIND: u8 = key(tag::KIND, WireType::Varint);
+    const CALL: u8 = key(tag::CALL, WireType::Varint);
+    const PAYLOAD: u8 = key(tag::PAYLOAD, WireType::LengthDelimited);
+    const MESSAGE: u8 = Kind::Message as u8;
+    let mut rest = envelope.strip_prefix(&[KIND, MESSAGE, CALL])?;
+    let call = decode_varint(&mut rest).ok()?;
+    let mut rest = rest.strip_prefix(&[PAYLOAD])?;
+    let length = decode_varint(&mut rest).ok()?;
+    (rest.len() as u64 == length).then_some((call, rest))
+}
+
+/// The byte that a field begins with.
+const fn key(tag: u32, wire_type: WireType) -> u8 {
+    assert!(tag < 16, "a key of one byte");
+    (tag << 3) as u8 | wire_type as u8
 }
 
 /// A message in the making: its length is known before it is encoded.
@@ -419,6 +439,32 @@ mod tests {
             prop_assert!(written.is_ok());
             prop_assert_eq!(ours.get(crate::wire::HEADER_LEN..), Some(&expected[..]));
             prop_assert_eq!(decode_envelope(Bytes::from(expected)).unwrap(), envelope);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_message_is_read_as_prost_reads_it(call in any::<u64>(), payload in any::<Vec<u8>>(), cut in any::<prop::sample::Index>(), flipped in any::<(prop::sample::Index, u8)>()) {
+            let head = Head { kind: Kind::Message, call: Some(call), ..Head::default() };
+            let mut buffer = BytesMut::new();
+            let payload = Encoded(Bytes::from(payload));
+            append_envelope(&mut buffer, Crc32Variant::Ieee, usize::MAX, &head, Some(&payload)).unwrap();
+            let envelope = buffer.split_off(crate::wire::HEADER_LEN).freeze();
+            prop_assert_eq!(stream_message(&envelope), Some((call, &payload.0[..])));
+            // What is damaged is either left to prost, or read as prost reads it.
+            let mut damaged = envelope.to_vec();
+            damaged[flipped.0.index(envelope.len())] ^= flipped.1;
+            for bytes in [envelope.slice(..cut.index(envelope.len())), Bytes::from(damaged)] {
+                if let Some((call, message)) = stream_message(&bytes) {
+                    let expected = Envelope {
+                        kind: Kind::Message.into(),
+                        call: Some(call),
+                        payload: Some(Bytes::copy_from_slice(message)),
+                        ..Envelope::default()
+                    };
+                    prop_assert_eq!(decode_envelope(bytes).unwrap(), expected);
+                }
+            }
         }
     }
 

@@ -97,15 +97,36 @@ impl FrameDecoder {
     /// # Errors
     /// A [`FrameError`]; the buffer is left as it is, and no further frame can be had.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+        self.decode_unless(buffer, |_| false).map(Option::flatten)
+    }
+
+    /// As [`Self::decode`], but shows the payload to `taken` first: `Some(None)` is a frame of which nothing more is
+    /// needed, which saves a handle of its own.
+    pub(crate) fn decode_unless(
+        &mut self,
+        buffer: &mut BytesMut,
+        taken: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Option<Option<Bytes>>, FrameError> {
+        let Some(payload) = self.whole(buffer)? else {
+            return Ok(None);
+        };
+        let (length, taken) = (payload.len(), taken(payload));
+        buffer.advance(HEADER_LEN);
+        if taken {
+            buffer.advance(length);
+            return Ok(Some(None));
+        }
+        Ok(Some(Some(buffer.split_to(length).freeze())))
+    }
+
+    /// The payload of the frame at the front of `buffer`, if it is whole and its checksum fits.
+    fn whole<'b>(&mut self, buffer: &'b BytesMut) -> Result<Option<&'b [u8]>, FrameError> {
         let Some((length, expected)) = self.header(buffer)? else {
             return Ok(None);
         };
-        if buffer.len() < HEADER_LEN + length {
+        let Some(payload) = buffer.get(HEADER_LEN..HEADER_LEN + length) else {
             return Ok(None);
-        }
-        let payload = buffer
-            .get(HEADER_LEN..HEADER_LEN + length)
-            .unwrap_or_default();
+        };
         let actual = self.crc.checksum(payload);
         if actual != expected {
             let other = self.crc.other();
@@ -117,8 +138,7 @@ impl FrameDecoder {
             });
         }
         self.first = false;
-        buffer.advance(HEADER_LEN);
-        Ok(Some(buffer.split_to(length).freeze()))
+        Ok(Some(payload))
     }
 
     /// How many bytes the frame at the front of `buffer` still lacks: at least 1, at most the limit

@@ -10,6 +10,7 @@ mod crc;
 mod envelope;
 mod frame;
 
+pub(crate) use self::envelope::stream_message;
 pub use self::{
     crc::Crc32Variant,
     envelope::{Encoded, Head, Oversize, Payload, append_envelope, append_head, decode_envelope},

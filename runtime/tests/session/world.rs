@@ -3,7 +3,7 @@
 //! **Invariant**: every step checks what has to hold at all times: credit, memory, slots.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -14,8 +14,8 @@ use daemoneye_ipc::{
     Metadata, SchemaPolicy, Status,
     descriptor::MethodKind,
     session::{
-        CallId, ClientSession, Fault, Incoming, OpenCall, OpenError, Outcome, Registry,
-        ServerSession,
+        Batch, CallId, ClientSession, Fault, Incoming, Messages, OpenCall, OpenError, Outcome,
+        Registry, ServerSession,
     },
     wire::{Encoded, HEADER_LEN, Kind, decode_envelope},
 };
@@ -123,10 +123,12 @@ impl World {
         if known.cancelled || known.outcomes > 0 {
             return;
         }
-        let mut batch = VecDeque::new();
+        let mut batch = Messages::new();
         let consumed = std::mem::take(&mut known.consumed);
         let _ = self.client.poll_messages(id, consumed, &mut batch, &cx());
-        known.consumed = batch.iter().map(|message| cost(message.len())).sum();
+        known.consumed = std::iter::from_fn(|| batch.pop_front())
+            .map(|message| cost(message.len()))
+            .sum();
         if let Some(stream) = self.ledger.down.get_mut(&id) {
             stream.consume(consumed);
         }
@@ -282,11 +284,19 @@ impl World {
         let streams = self.handlers.get(&id).is_some_and(|k| k.server_streams());
         if let (true, Some(stream)) = (streams, self.ledger.down.get_mut(&id)) {
             let room = self.server.poll_send(id, &cx());
-            if room == Poll::Ready(true) {
-                assert!(stream.credit() > 0, "sends without credit: {stream:?}");
-                stream.sent += cost(len);
-                let payload = Encoded(Bytes::from(vec![1; len]));
-                self.server.send(id, &payload).expect("it fits");
+            if let Poll::Ready(Some(room)) = &room {
+                let (mut batch, mut more) = (Batch::default(), true);
+                // As many as fit, which is at least one.
+                for _ in 0..3 {
+                    if more {
+                        assert!(stream.credit() > 0, "sends without credit: {stream:?}");
+                        stream.sent += cost(len);
+                        let payload = Encoded(Bytes::from(vec![1; len]));
+                        more = batch.push(room, id, &payload).expect("it fits");
+                    }
+                }
+                self.server.send(id, &mut batch);
+                assert!(batch.is_empty());
             }
             assert!(room.is_ready() || stream.credit() <= 0, "lost: {stream:?}");
         }
@@ -346,9 +356,11 @@ impl World {
     }
 
     fn server_takes(&mut self, id: CallId) {
-        let mut batch = VecDeque::new();
+        let mut batch = Messages::new();
         let _ = self.server.poll_messages(id, 0, &mut batch, &cx());
-        let consumed = batch.iter().map(|message| cost(message.len())).sum();
+        let consumed = std::iter::from_fn(|| batch.pop_front())
+            .map(|message| cost(message.len()))
+            .sum();
         self.server.consume(id, consumed);
         if let Some(stream) = self.ledger.up.get_mut(&id) {
             stream.consume(consumed);

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use super::{ClientSession, broken_reply};
 use crate::{
     metadata::Metadata,
-    session::{CallId, Fault, Outcome, credit::Overdrawn, negotiate},
+    session::{CallId, Fault, Outcome, credit::Overdrawn, messages::MAX_COPIED_BYTES, negotiate},
     status::{Code, Status},
-    wire::{Encoded, Envelope, Head, Kind, MAX_PING_BYTES, Verdict, decode_envelope},
+    wire::{
+        Encoded, Envelope, Head, Kind, MAX_PING_BYTES, Verdict, decode_envelope, stream_message,
+    },
 };
 
 impl ClientSession {
@@ -28,6 +30,24 @@ impl ClientSession {
                 .and_then(|e| self.handle(now, e)),
         };
         done.inspect_err(|fault| self.handle_fault(fault.clone()))
+    }
+
+    /// Takes a frame that is one small message of a response stream. `false` for all else, which is for
+    /// [`Self::handle_frame`].
+    pub fn handle_stream_message(&mut self, frame: &[u8]) -> bool {
+        let Some((call, message)) = stream_message(frame) else {
+            return false;
+        };
+        let entry = self.calls.get_mut(&call).filter(|e| e.outcome.is_none());
+        let Some(entry) = entry.filter(|_| message.len() <= MAX_COPIED_BYTES) else {
+            return false;
+        };
+        let receiver = entry.receiver.as_mut();
+        let taken = receiver.is_some_and(|receiver| receiver.push_copy(message).is_ok());
+        if taken {
+            self.wakers.extend(entry.waker.take());
+        }
+        taken
     }
 
     fn handle(&mut self, now: Instant, envelope: Envelope) -> Result<(), Fault> {

@@ -14,10 +14,14 @@ use crate::{
     session::{
         CallId, Fault,
         credit::{Overdrawn, Receiver},
+        messages::MAX_COPIED_BYTES,
         negotiate,
     },
     status::{Code, Status},
-    wire::{Encoded, Envelope, Head, Hello, Kind, MAX_PING_BYTES, Verdict, decode_envelope},
+    wire::{
+        Encoded, Envelope, Head, Hello, Kind, MAX_PING_BYTES, Verdict, decode_envelope,
+        stream_message,
+    },
 };
 
 /// What the driver has to do about a frame.
@@ -83,6 +87,25 @@ impl<A> ServerSession<A> {
             Kind::Unspecified => self.unknown_kinds += 1,
         }
         Ok(Incoming::Handled)
+    }
+
+    /// Takes a frame that is one small message of a request stream. `false` for all else, which is for
+    /// [`Self::handle_frame`].
+    pub fn handle_stream_message(&mut self, frame: &[u8]) -> bool {
+        let Some((call, message)) = stream_message(frame) else {
+            return false;
+        };
+        let entry = self.calls.get_mut(&call).filter(|entry| !entry.ended);
+        let receiver = entry.and_then(|entry| entry.receiver.as_mut());
+        let receiver = receiver.filter(|receiver| !receiver.is_finished());
+        let Some(receiver) = receiver.filter(|_| message.len() <= MAX_COPIED_BYTES) else {
+            return false;
+        };
+        let taken = receiver.push_copy(message).is_ok();
+        if taken {
+            self.wakers.extend(receiver.waker.take());
+        }
+        taken
     }
 
     fn handle_hello(&mut self, envelope: Envelope) -> Result<(), Fault> {
