@@ -21,8 +21,9 @@ use super::{
     CallId, Fault, IdHasher, Outcome, SchemaPolicy, SessionConfig,
     messages::Messages,
     negotiate,
-    outbox::{Outbox, Transmit, Written},
+    outbox::Outbox,
     spin::{CLIENT_SKIPS, Spin},
+    transmit::{Transmit, Written},
     vitals::{Due, PING_AFTER, Vitals},
     waiting::{Ticket, WaitList},
 };

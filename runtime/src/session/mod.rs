@@ -6,6 +6,7 @@
 //! **Invariant**: names no runtime, no socket, no clock: time is an argument. Each call ends exactly
 //! once. No queue grows without a bound that follows from [`SessionConfig`].
 
+mod batch;
 mod client;
 mod credit;
 mod fault;
@@ -14,6 +15,7 @@ mod negotiate;
 mod outbox;
 mod server;
 mod spin;
+mod transmit;
 mod vitals;
 mod waiting;
 
@@ -21,14 +23,15 @@ use std::{hash::BuildHasherDefault, time::Duration};
 
 pub(crate) use self::credit::cost;
 pub use self::{
+    batch::{Batch, Room},
     client::{ClientSession, OpenCall},
     fault::{Fault, OpenError, Outcome},
     messages::Messages,
     negotiate::{Mismatch, SchemaPolicy},
-    outbox::{Batch, Room, Transmit, Written},
     server::{
         CallReport, Incoming, Interruption, MethodIndex, Registry, ServerSession, StartCall, Tally,
     },
+    transmit::{Transmit, Written},
     vitals::PING_AFTER,
     waiting::Ticket,
 };

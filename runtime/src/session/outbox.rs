@@ -8,16 +8,16 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    io::IoSlice,
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, BytesMut};
-
-use super::{CallId, IdHasher, credit::cost};
-use crate::wire::{
-    Crc32Variant, HEADER_LEN, Head, Kind, Oversize, Payload, append_envelope, append_head,
+use super::{
+    CallId, IdHasher,
+    batch::{Batch, Room},
+    credit::cost,
+    transmit::{Transmit, Written},
 };
+use crate::wire::{Crc32Variant, Encoded, Frames, Head, Kind, Oversize, Payload};
 
 /// Bytes that are committed to an order at a time; what is queued after them may still be overtaken.
 const FRONT_BYTES: usize = 64 << 10;
@@ -25,8 +25,8 @@ const FRONT_BYTES: usize = 64 << 10;
 /// What one stream may send before the next has its turn.
 const QUANTUM: usize = 32 << 10;
 
-/// Bytes of messages that are encoded before they are queued together.
-const BATCH_BYTES: usize = 16 << 10;
+/// Frames of a stream are copied together up to this size.
+const RUN_BYTES: usize = 8 << 10;
 
 /// Bytes that a stream's sender may queue before it has to wait for the socket.
 pub(crate) const LANE_BYTES: usize = 64 << 10;
@@ -38,7 +38,7 @@ pub(crate) struct Outbox {
     max_frame_bytes: usize,
     /// Bytes that were handed to the driver and are not written yet.
     in_transit: usize,
-    urgent: BytesMut,
+    urgent: Frames,
     /// Bytes ever written.
     written: u64,
     /// Bytes ever queued in, and written from, the urgent queue.
@@ -51,156 +51,13 @@ pub(crate) struct Outbox {
     lane_bytes: usize,
 }
 
-/// Frames in the order in which they leave: the driver's share of the outbox, so that it can write
-/// without holding the session.
-///
-/// ```
-/// # mod by_hand { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/by_hand.inc")); }
-/// # use by_hand::*;
-/// # let (mut client, mut server, mut wire, now, cx) = sessions();
-/// let mut transmit = Transmit::default();
-/// client.poll_transmit(&mut transmit); // HELLO is queued from the start
-/// let mut slices = [IoSlice::new(&[]); 8];
-/// let filled = transmit.slices(&mut slices);
-/// let bytes: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-/// // A socket takes some, the rest stays.
-/// client.handle_written(transmit.advance(bytes - 1));
-/// assert!(!transmit.is_empty() && !client.is_flushed());
-/// client.handle_written(transmit.advance(1));
-/// assert!(transmit.is_empty() && client.is_flushed());
-/// # drop((server, wire));
-/// ```
-#[derive(Debug, Default)]
-pub struct Transmit {
-    pieces: VecDeque<Piece>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Piece {
-    bytes: BytesMut,
-    urgent: bool,
-}
-
-/// What the socket took, for the session to count.
-///
-/// ```
-/// # mod by_hand { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/by_hand.inc")); }
-/// # use by_hand::*;
-/// # let (mut client, mut server, mut wire, now, cx) = sessions();
-/// client.poll_transmit(&mut wire);
-/// let (frames, written) = take(&mut wire); // what the socket took
-/// client.handle_written(written);
-/// assert_eq!((frames.len(), client.is_flushed()), (1, true));
-/// # drop(server);
-/// ```
-#[derive(Debug, Default, Clone, Copy)]
-#[must_use = "the session counts what was written"]
-pub struct Written {
-    total: usize,
-    urgent: usize,
-}
-
-impl Transmit {
-    /// Whether nothing waits here.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    /// Fills `slices` with what leaves next and returns how many were filled.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slot, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slot = IoSlice::new(&piece.bytes);
-            filled += 1;
-        }
-        filled
-    }
-
-    /// The socket took `written` bytes.
-    pub fn advance(&mut self, written: usize) -> Written {
-        let (mut left, mut urgent) = (written, 0);
-        self.bytes -= written;
-        while let Some(piece) = self.pieces.front_mut() {
-            let taken = left.min(piece.bytes.len());
-            urgent += if piece.urgent { taken } else { 0 };
-            if taken < piece.bytes.len() {
-                piece.bytes.advance(taken);
-                break;
-            }
-            left -= taken;
-            self.pieces.pop_front();
-        }
-        Written {
-            total: written,
-            urgent,
-        }
-    }
-
-    fn push(&mut self, bytes: BytesMut, urgent: bool) {
-        self.bytes += bytes.len();
-        self.pieces.push_back(Piece { bytes, urgent });
-    }
-}
-
-/// What may be queued on a stream.
-#[derive(Debug, Clone, Copy)]
-pub struct Room {
-    crc: Crc32Variant,
-    max_frame_bytes: usize,
-    credit: i64,
-    bytes: usize,
-}
-
-/// Messages of one stream, encoded where no lock is held, to be queued together.
-///
-/// ```
-/// # mod by_hand { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/by_hand.inc")); }
-/// # use by_hand::*;
-/// use daemoneye_ipc::session::Batch;
-/// let batch = Batch::default();
-/// assert!(batch.is_empty());
-/// ```
-#[derive(Debug, Default)]
-pub struct Batch {
-    frames: BytesMut,
-    cost: i64,
-}
-
-impl Batch {
-    /// Whether it holds nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-
-    /// Appends a message; `false` when `room` is used up with it, and the batch has to be queued.
-    ///
-    /// # Errors
-    /// If the message does not fit a frame that the peer takes; the batch is as it was.
-    pub fn push<P: Payload>(
-        &mut self,
-        room: &Room,
-        call: CallId,
-        payload: &P,
-    ) -> Result<bool, Oversize> {
-        let head = Head {
-            kind: Kind::Message,
-            call: Some(call),
-            ..Head::default()
-        };
-        let frames = &mut self.frames;
-        append_envelope(frames, room.crc, room.max_frame_bytes, &head, Some(payload))?;
-        self.cost = self.cost.saturating_add(cost(payload.payload_len()));
-        Ok(self.cost < room.credit && self.frames.len() < room.bytes.min(BATCH_BYTES))
-    }
-}
-
 /// The sending end of one stream.
 #[derive(Debug)]
 struct Lane {
-    frames: BytesMut,
+    /// What is queued, in runs of some messages.
+    runs: VecDeque<Frames>,
+    /// Bytes of these.
+    bytes: usize,
     credit: i64,
     /// Nothing more will be queued; the lane goes once it is drained.
     closed: bool,
@@ -219,7 +76,7 @@ impl Outbox {
             max_frame_bytes,
             in_transit: 0,
             written: 0,
-            urgent: BytesMut::new(),
+            urgent: Frames::default(),
             urgent_queued: 0,
             urgent_written: 0,
             control: 0,
@@ -265,7 +122,7 @@ impl Outbox {
 
     /// Bytes of one stream among those that are not written.
     pub(crate) fn lane_queued(&self, call: CallId) -> usize {
-        self.lanes.get(&call).map_or(0, |lane| lane.frames.len())
+        self.lanes.get(&call).map_or(0, |lane| lane.bytes)
     }
 
     /// Bytes of control frames among them.
@@ -280,13 +137,8 @@ impl Outbox {
         payload: Option<&P>,
     ) -> Result<Mark, Oversize> {
         let (mark, before) = (Mark(self.urgent_queued), self.urgent.len());
-        append_envelope(
-            &mut self.urgent,
-            self.crc,
-            self.max_frame_bytes,
-            head,
-            payload,
-        )?;
+        self.urgent
+            .push(self.crc, self.max_frame_bytes, head, payload)?;
         self.urgent_queued += (self.urgent.len() - before) as u64;
         Ok(mark)
     }
@@ -294,13 +146,14 @@ impl Outbox {
     /// Queues a control frame; its `reason` is cut where it would not fit the peer's limit.
     pub(crate) fn push_control(&mut self, head: &Head<'_>) {
         let before = self.urgent.len();
-        if append_head(&mut self.urgent, self.crc, self.max_frame_bytes, head).is_err() {
+        let (crc, max) = (self.crc, self.max_frame_bytes);
+        if self.urgent.push::<Encoded>(crc, max, head, None).is_err() {
             let bare = Head {
                 details: &[],
                 metadata: &[],
                 ..*head
             };
-            let excess = bare.encoded_len(None).saturating_sub(self.max_frame_bytes);
+            let excess = bare.encoded_len(None).saturating_sub(max);
             let cut = bare.reason.len().saturating_sub(excess);
             let reason = bare
                 .reason
@@ -308,7 +161,7 @@ impl Outbox {
                 .unwrap_or("");
             let bare = Head { reason, ..bare };
             // A peer whose limit is below even this asked for silence.
-            let _ = append_head(&mut self.urgent, self.crc, self.max_frame_bytes, &bare);
+            let _ = self.urgent.push::<Encoded>(crc, max, &bare, None);
         }
         let added = self.urgent.len() - before;
         self.urgent_queued += added as u64;
@@ -340,7 +193,8 @@ impl Outbox {
     /// Opens the sending end of a stream.
     pub(crate) fn open_lane(&mut self, call: CallId, credit: u32) {
         let lane = Lane {
-            frames: BytesMut::new(),
+            runs: VecDeque::new(),
+            bytes: 0,
             credit: i64::from(credit),
             closed: false,
             in_turn: false,
@@ -354,7 +208,7 @@ impl Outbox {
         let lane = self.lanes.get_mut(&call)?;
         lane.credit = lane.credit.saturating_add(i64::from(credit));
         lane.waker
-            .take_if(|_| lane.credit > 0 && lane.frames.len() < LANE_BYTES)
+            .take_if(|_| lane.credit > 0 && lane.bytes < LANE_BYTES)
     }
 
     /// Ready with `true` when a message may be queued, with `false` when the stream is closed.
@@ -362,7 +216,7 @@ impl Outbox {
         let Some(lane) = self.lanes.get_mut(&call).filter(|lane| !lane.closed) else {
             return Poll::Ready(false);
         };
-        if lane.credit > 0 && lane.frames.len() < LANE_BYTES {
+        if lane.credit > 0 && lane.bytes < LANE_BYTES {
             return Poll::Ready(true);
         }
         lane.waker = Some(cx.waker().clone());
@@ -379,7 +233,7 @@ impl Outbox {
             crc: self.crc,
             max_frame_bytes: self.max_frame_bytes,
             credit: lane.credit,
-            bytes: LANE_BYTES - lane.frames.len(),
+            bytes: LANE_BYTES - lane.bytes,
         }))
     }
 
@@ -392,13 +246,13 @@ impl Outbox {
             return;
         }
         lane.credit = lane.credit.saturating_sub(std::mem::take(&mut batch.cost));
-        self.lane_bytes += batch.frames.len();
-        if lane.frames.is_empty() {
-            lane.frames = batch.frames.split();
-        } else {
-            lane.frames.extend_from_slice(&batch.frames);
-            batch.frames.clear();
+        let bytes = batch.frames.len();
+        match lane.runs.back_mut() {
+            Some(run) if run.len() + bytes <= RUN_BYTES => run.append(&mut batch.frames),
+            _ => lane.runs.push_back(batch.frames.split()),
         }
+        lane.bytes += bytes;
+        self.lane_bytes += bytes;
         if !std::mem::replace(&mut lane.in_turn, true) {
             self.turns.push_back(call);
         }
@@ -414,18 +268,22 @@ impl Outbox {
         let Some(lane) = self.lanes.get_mut(&call) else {
             return Ok(false);
         };
-        let before = lane.frames.len();
-        append_envelope(
-            &mut lane.frames,
-            self.crc,
-            self.max_frame_bytes,
-            head,
-            payload,
-        )?;
+        let run = match lane.runs.pop_back() {
+            Some(run) if run.len() < RUN_BYTES => run,
+            full => {
+                lane.runs.extend(full);
+                Frames::default()
+            }
+        };
+        let run = lane.runs.push_back_mut(run);
+        let before = run.len();
+        run.push(self.crc, self.max_frame_bytes, head, payload)?;
+        let added = run.len() - before;
         if let Some(payload) = payload {
             lane.credit = lane.credit.saturating_sub(cost(payload.payload_len()));
         }
-        self.lane_bytes += lane.frames.len() - before;
+        lane.bytes += added;
+        self.lane_bytes += added;
         if !std::mem::replace(&mut lane.in_turn, true) {
             self.turns.push_back(call);
         }
@@ -436,7 +294,7 @@ impl Outbox {
     pub(crate) fn finish_lane(&mut self, call: CallId) {
         if let Some(lane) = self.lanes.get_mut(&call) {
             lane.closed = true;
-            if lane.frames.is_empty() {
+            if lane.runs.is_empty() {
                 self.lanes.remove(&call);
             }
         }
@@ -445,7 +303,7 @@ impl Outbox {
     /// Throws away what is queued on this stream; returns who waits to send.
     pub(crate) fn drop_lane(&mut self, call: CallId) -> Option<Waker> {
         let lane = self.lanes.remove(&call)?;
-        self.lane_bytes -= lane.frames.len();
+        self.lane_bytes -= lane.bytes;
         if lane.in_turn {
             // While the socket is full nobody else takes it out: a peer that opens and cancels would
             // have this grow for ever.
@@ -468,27 +326,26 @@ impl Outbox {
     pub(crate) fn transmit(&mut self, transmit: &mut Transmit, wakers: &mut Vec<Waker>) {
         if !self.urgent.is_empty() {
             self.in_transit += self.urgent.len();
-            transmit.push(self.urgent.split(), true);
+            self.urgent.drain(|part| transmit.push(part, true));
         }
-        while transmit.bytes < FRONT_BYTES {
+        while transmit.len() < FRONT_BYTES {
             let Some(call) = self.turns.pop_front() else {
                 return;
             };
             let Some(lane) = self.lanes.get_mut(&call) else {
                 continue;
             };
-            let bytes = take_frames(&mut lane.frames, QUANTUM);
-            self.lane_bytes -= bytes.len();
-            self.in_transit += bytes.len();
-            transmit.push(bytes, false);
-            lane.in_turn = !lane.frames.is_empty();
+            let bytes = lane.hand_over(transmit);
+            self.lane_bytes -= bytes;
+            self.in_transit += bytes;
+            lane.in_turn = !lane.runs.is_empty();
             if lane.in_turn {
                 self.turns.push_back(call);
             } else if lane.closed {
                 self.lanes.remove(&call);
                 continue;
             }
-            if lane.credit > 0 && lane.frames.len() < LANE_BYTES {
+            if lane.credit > 0 && lane.bytes < LANE_BYTES {
                 wakers.extend(lane.waker.take());
             }
         }
@@ -503,27 +360,29 @@ impl Outbox {
     }
 }
 
-/// Splits whole frames off the front of `frames`: at least one, and no more once `quantum` is passed.
-fn take_frames(frames: &mut BytesMut, quantum: usize) -> BytesMut {
-    if frames.len() <= quantum {
-        return frames.split();
+impl Lane {
+    /// Hands what it may send in its turn to the driver: whole frames, at least one.
+    fn hand_over(&mut self, transmit: &mut Transmit) -> usize {
+        let mut taken = 0;
+        while taken < QUANTUM
+            && let Some(mut run) = self.runs.pop_front()
+        {
+            taken += run.len();
+            run.drain(|part| transmit.push(part, false));
+        }
+        self.bytes -= taken;
+        taken
     }
-    let mut end = 0;
-    while end < quantum {
-        let Some(header) = frames.get(end..).and_then(|rest| rest.first_chunk::<4>()) else {
-            return frames.split();
-        };
-        end += HEADER_LEN + u32::from_le_bytes(*header) as usize;
-    }
-    frames.split_to(end.min(frames.len()))
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use std::io::IoSlice;
+
+    use bytes::{Bytes, BytesMut};
 
     use super::*;
-    use crate::wire::{Encoded, FrameDecoder, decode_envelope};
+    use crate::wire::{FrameDecoder, decode_envelope};
 
     fn outbox() -> Outbox {
         Outbox::new(Crc32Variant::Ieee, 1 << 20)

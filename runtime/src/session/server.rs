@@ -26,9 +26,11 @@ pub use self::{
 };
 use super::{
     CallId, Fault, IdHasher, SessionConfig,
+    batch::{Batch, Room},
     messages::Messages,
-    outbox::{Batch, Outbox, Room, Transmit, Written},
+    outbox::Outbox,
     spin::{SERVER_SKIPS, Spin},
+    transmit::{Transmit, Written},
     vitals::{Due, Vitals},
 };
 use crate::{

@@ -33,9 +33,16 @@ impl Crc32Variant {
     /// ```
     #[must_use]
     pub fn checksum(self, bytes: &[u8]) -> u32 {
+        let mut sum = self.begin();
+        sum.update(bytes);
+        sum.finish()
+    }
+
+    /// A checksum of bytes that come in parts.
+    pub(crate) fn begin(self) -> Sum {
         match self {
-            Self::Ieee => crc32fast::hash(bytes),
-            Self::Castagnoli => crc32c::crc32c(bytes),
+            Self::Ieee => Sum::Ieee(crc32fast::Hasher::new()),
+            Self::Castagnoli => Sum::Castagnoli(0),
         }
     }
 
@@ -45,6 +52,29 @@ impl Crc32Variant {
         match self {
             Self::Ieee => Self::Castagnoli,
             Self::Castagnoli => Self::Ieee,
+        }
+    }
+}
+
+/// A checksum in the making.
+#[derive(Debug, Clone)]
+pub(crate) enum Sum {
+    Ieee(crc32fast::Hasher),
+    Castagnoli(u32),
+}
+
+impl Sum {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Ieee(hasher) => hasher.update(bytes),
+            Self::Castagnoli(sum) => *sum = crc32c::crc32c_append(*sum, bytes),
+        }
+    }
+
+    pub(crate) fn finish(self) -> u32 {
+        match self {
+            Self::Ieee(hasher) => hasher.finalize(),
+            Self::Castagnoli(sum) => sum,
         }
     }
 }

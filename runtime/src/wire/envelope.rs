@@ -11,10 +11,7 @@ use prost::{
     encoding::{WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len},
 };
 
-use super::{
-    Crc32Variant,
-    frame::{begin_frame, finish_frame},
-};
+use super::{Crc32Variant, frames::Frames};
 use crate::schema::ipc::v1::{Envelope, Hello, Kind, Metadata as MetadataEntry};
 
 /// Reads the envelope in a frame's payload. `bytes` fields are slices of `payload`, not copies.
@@ -76,7 +73,7 @@ pub trait Payload {
     /// Bytes that [`encode_into`](Self::encode_into) appends.
     fn payload_len(&self) -> usize;
     /// Appends the encoded message.
-    fn encode_into(&self, buffer: &mut BytesMut);
+    fn encode_into(&self, buffer: &mut impl BufMut);
 }
 
 impl<M: Message> Payload for M {
@@ -84,7 +81,7 @@ impl<M: Message> Payload for M {
         self.encoded_len()
     }
 
-    fn encode_into(&self, buffer: &mut BytesMut) {
+    fn encode_into(&self, buffer: &mut impl BufMut) {
         self.encode_raw(buffer);
     }
 }
@@ -104,8 +101,8 @@ impl Payload for Encoded {
         self.0.len()
     }
 
-    fn encode_into(&self, buffer: &mut BytesMut) {
-        buffer.extend_from_slice(&self.0);
+    fn encode_into(&self, buffer: &mut impl BufMut) {
+        buffer.put(self.0.clone());
     }
 }
 
@@ -205,7 +202,8 @@ impl Head<'_> {
             + payload.map_or(0, |len| block(tag::PAYLOAD, len))
     }
 
-    fn encode(&self, buffer: &mut BytesMut) {
+    /// Appends the envelope, up to where a payload of so many bytes would begin.
+    pub(super) fn encode(&self, buffer: &mut BytesMut, payload: Option<usize>) {
         varint_unless_zero(buffer, tag::KIND, self.kind as u64);
         if let Some(call) = self.call {
             varint(buffer, tag::CALL, call);
@@ -232,6 +230,10 @@ impl Head<'_> {
         }
         block_unless_empty(buffer, tag::DETAILS, self.details);
         varint_unless_zero(buffer, tag::UNRUN, u64::from(self.unrun));
+        if let Some(len) = payload {
+            encode_key(tag::PAYLOAD, WireType::LengthDelimited, buffer);
+            encode_varint(len as u64, buffer);
+        }
     }
 }
 
@@ -287,24 +289,10 @@ pub fn append_envelope<P: Payload>(
     head: &Head<'_>,
     payload: Option<&P>,
 ) -> Result<(), Oversize> {
-    let payload_len = payload.map(Payload::payload_len);
-    let size = head.encoded_len(payload_len);
-    if size > max_frame_bytes {
-        return Err(Oversize {
-            size,
-            max_size: max_frame_bytes,
-        });
-    }
-    buffer.reserve(size + super::HEADER_LEN);
-    let start = begin_frame(buffer);
-    head.encode(buffer);
-    if let (Some(payload), Some(len)) = (payload, payload_len) {
-        encode_key(tag::PAYLOAD, WireType::LengthDelimited, buffer);
-        encode_varint(len as u64, buffer);
-        payload.encode_into(buffer);
-    }
-    finish_frame(buffer, start, crc);
-    Ok(())
+    let mut frames = Frames::in_one_piece(std::mem::take(buffer));
+    let done = frames.push(crc, max_frame_bytes, head, payload);
+    *buffer = frames.into_one_piece();
+    done
 }
 
 /// [`append_envelope`] for envelopes without a payload.

@@ -1,14 +1,19 @@
 //! Frames: `[length: u32 LE][crc32: u32 LE][payload]`.
 //!
+//! A large payload is summed as it comes, while it is in the processor's cache.
+//!
 //! **Invariant**: the length is judged from the eight header bytes, before one byte of payload is
 //! taken or allocated. After an error the decoder has nothing more to say: there is no resynchronising.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::Crc32Variant;
+use super::{Crc32Variant, crc::Sum};
 
 /// Bytes of a frame's header.
 pub const HEADER_LEN: usize = 8;
+
+/// Payloads of this size and above are summed as they come; smaller ones seldom come in parts.
+const SUMMED_IN_PARTS: usize = 16 << 10;
 
 /// Why bytes are not a frame. Each is fatal to the connection.
 ///
@@ -74,6 +79,8 @@ pub struct FrameDecoder {
     max_frame_bytes: usize,
     crc: Crc32Variant,
     first: bool,
+    /// The sum of what came of a payload that is not whole yet, and of how many bytes.
+    begun: Option<(Sum, usize)>,
 }
 
 impl FrameDecoder {
@@ -84,6 +91,7 @@ impl FrameDecoder {
             max_frame_bytes,
             crc,
             first: true,
+            begun: None,
         }
     }
 
@@ -124,10 +132,18 @@ impl FrameDecoder {
         let Some((length, expected)) = self.header(buffer)? else {
             return Ok(None);
         };
-        let Some(payload) = buffer.get(HEADER_LEN..HEADER_LEN + length) else {
+        let came = buffer.get(HEADER_LEN..).unwrap_or_default();
+        let Some(payload) = came.get(..length) else {
+            if length >= SUMMED_IN_PARTS {
+                let begun = self.begun.take().unwrap_or((self.crc.begin(), 0));
+                self.begun = Some(sum_on(begun, came));
+            }
             return Ok(None);
         };
-        let actual = self.crc.checksum(payload);
+        let actual = match self.begun.take() {
+            None => self.crc.checksum(payload),
+            Some(begun) => sum_on(begun, payload).0.finish(),
+        };
         if actual != expected {
             let other = self.crc.other();
             let other_fits = self.first && other.checksum(payload) == expected;
@@ -170,6 +186,12 @@ impl FrameDecoder {
     }
 }
 
+/// Goes on with a sum of so many bytes, to one of all that came.
+fn sum_on((mut sum, summed): (Sum, usize), came: &[u8]) -> (Sum, usize) {
+    sum.update(came.get(summed..).unwrap_or_default());
+    (sum, came.len())
+}
+
 /// Appends one frame with `payload`, of 1 to `u32::MAX` bytes, to `buffer`.
 ///
 /// ```
@@ -181,30 +203,15 @@ impl FrameDecoder {
 /// assert_eq!(&buffer[..8], [9, 0, 0, 0, 0x26, 0x39, 0xF4, 0xCB]);
 /// ```
 pub fn append_frame(buffer: &mut BytesMut, crc: Crc32Variant, payload: &[u8]) {
-    let start = begin_frame(buffer);
+    buffer.extend_from_slice(&header(payload.len(), crc.checksum(payload)));
     buffer.extend_from_slice(payload);
-    finish_frame(buffer, start, crc);
 }
 
-/// Reserves the header of a frame and returns where it starts.
-pub(super) fn begin_frame(buffer: &mut BytesMut) -> usize {
-    let start = buffer.len();
-    buffer.extend_from_slice(&[0; HEADER_LEN]);
-    start
-}
-
-/// Fills in the header of the frame that starts at `start` and ends where `buffer` ends.
-pub(super) fn finish_frame(buffer: &mut BytesMut, start: usize, crc: Crc32Variant) {
-    let Some((header, payload)) = buffer
-        .get_mut(start..)
-        .and_then(|frame| frame.split_first_chunk_mut::<HEADER_LEN>())
-    else {
-        return;
-    };
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    let [l0, l1, l2, l3] = length.to_le_bytes();
-    let [c0, c1, c2, c3] = crc.checksum(payload).to_le_bytes();
-    *header = [l0, l1, l2, l3, c0, c1, c2, c3];
+/// The header of a frame.
+pub(super) fn header(length: usize, checksum: u32) -> [u8; HEADER_LEN] {
+    let [l0, l1, l2, l3] = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let [c0, c1, c2, c3] = checksum.to_le_bytes();
+    [l0, l1, l2, l3, c0, c1, c2, c3]
 }
 
 #[cfg(test)]

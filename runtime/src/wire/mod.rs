@@ -9,13 +9,14 @@
 mod crc;
 mod envelope;
 mod frame;
+mod frames;
 
-pub(crate) use self::envelope::stream_message;
 pub use self::{
     crc::Crc32Variant,
     envelope::{Encoded, Head, Oversize, Payload, append_envelope, append_head, decode_envelope},
     frame::{FrameDecoder, FrameError, HEADER_LEN, append_frame},
 };
+pub(crate) use self::{envelope::stream_message, frames::Frames};
 pub use crate::schema::ipc::v1::{Envelope, Hello, Kind, Verdict};
 
 /// The version of the wire contract that this library speaks (`Hello.protocol`).

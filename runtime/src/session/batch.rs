@@ -1,0 +1,62 @@
+//! Messages of a stream on their way to the outbox.
+//!
+//! **Invariant**: needs no lock; never takes more than one message beyond the room that there was.
+
+use super::{CallId, credit::cost};
+use crate::wire::{Crc32Variant, Frames, Head, Kind, Oversize, Payload};
+
+/// Bytes of messages that are encoded before they are queued together.
+const BATCH_BYTES: usize = 16 << 10;
+
+/// What may be queued on a stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    pub(super) crc: Crc32Variant,
+    pub(super) max_frame_bytes: usize,
+    pub(super) credit: i64,
+    pub(super) bytes: usize,
+}
+
+/// Messages of one stream, encoded where no lock is held, to be queued together.
+///
+/// ```
+/// # mod by_hand { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/by_hand.inc")); }
+/// # use by_hand::*;
+/// use daemoneye_ipc::session::Batch;
+/// let batch = Batch::default();
+/// assert!(batch.is_empty());
+/// ```
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(super) frames: Frames,
+    pub(super) cost: i64,
+}
+
+impl Batch {
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Appends a message; `false` when `room` is used up with it, and the batch has to be queued.
+    ///
+    /// # Errors
+    /// If the message does not fit a frame that the peer takes; the batch is as it was.
+    pub fn push<P: Payload>(
+        &mut self,
+        room: &Room,
+        call: CallId,
+        payload: &P,
+    ) -> Result<bool, Oversize> {
+        let head = Head {
+            kind: Kind::Message,
+            call: Some(call),
+            ..Head::default()
+        };
+        self.frames
+            .push(room.crc, room.max_frame_bytes, &head, Some(payload))?;
+        self.cost = self.cost.saturating_add(cost(payload.payload_len()));
+        Ok(self.cost < room.credit && self.frames.len() < room.bytes.min(BATCH_BYTES))
+    }
+}

@@ -1,0 +1,229 @@
+//! Encoded frames on their way to a socket, which takes several slices at once.
+//!
+//! **Invariant**: what is taken out, part by part, is the frames byte for byte.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut, buf::UninitSlice};
+
+use super::{Crc32Variant, HEADER_LEN, Head, Oversize, Payload, frame::header};
+
+/// From this size on, a field of bytes leaves from where it is. Copying costs more than a slice of its own.
+const LARGE_BYTES: usize = 4 << 10;
+
+/// Frames, one behind the other: what is small is encoded into one buffer, what is large is shared with its owner.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    bytes: BytesMut,
+    /// Each with the place in `bytes` that it belongs to.
+    large: Vec<(usize, Bytes)>,
+    /// Bytes of these.
+    large_bytes: usize,
+    /// What is large.
+    large_from: usize,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self {
+            large_from: LARGE_BYTES,
+            ..Self::in_one_piece(BytesMut::new())
+        }
+    }
+}
+
+impl Frames {
+    /// Frames that are all copied behind what is in `bytes`.
+    pub(super) const fn in_one_piece(bytes: BytesMut) -> Self {
+        Self {
+            bytes,
+            large: Vec::new(),
+            large_bytes: 0,
+            large_from: usize::MAX,
+        }
+    }
+
+    pub(super) fn into_one_piece(self) -> BytesMut {
+        self.bytes
+    }
+
+    /// Bytes of all frames.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.large_bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Appends a frame with an envelope of `head` and `payload`, unless it would be larger than `max_frame_bytes`.
+    pub(crate) fn push<P: Payload>(
+        &mut self,
+        crc: Crc32Variant,
+        max_frame_bytes: usize,
+        head: &Head<'_>,
+        payload: Option<&P>,
+    ) -> Result<(), Oversize> {
+        let payload_len = payload.map(Payload::payload_len);
+        let size = head.encoded_len(payload_len);
+        if size > max_frame_bytes {
+            return Err(Oversize {
+                size,
+                max_size: max_frame_bytes,
+            });
+        }
+        if payload_len.unwrap_or(0) < self.large_from {
+            self.bytes.reserve(size + HEADER_LEN);
+        }
+        let (start, shared) = (self.bytes.len(), self.large.len());
+        self.bytes.extend_from_slice(&[0; HEADER_LEN]);
+        head.encode(&mut self.bytes, payload_len);
+        if let Some(payload) = payload {
+            payload.encode_into(self);
+        }
+        let header = header(size, self.checksum(start + HEADER_LEN, shared, crc));
+        if let Some(place) = self.bytes.get_mut(start..start + HEADER_LEN) {
+            place.copy_from_slice(&header);
+        }
+        Ok(())
+    }
+
+    /// The checksum of all from `start` on, where the large part of number `shared` is the first.
+    fn checksum(&self, mut start: usize, shared: usize, crc: Crc32Variant) -> u32 {
+        let mut sum = crc.begin();
+        for (place, part) in self.large.get(shared..).unwrap_or_default() {
+            sum.update(self.bytes.get(start..*place).unwrap_or_default());
+            sum.update(part);
+            start = *place;
+        }
+        sum.update(self.bytes.get(start..).unwrap_or_default());
+        sum.finish()
+    }
+
+    /// Moves the frames of `from` behind these.
+    pub(crate) fn append(&mut self, from: &mut Self) {
+        let end = self.bytes.len();
+        self.bytes.extend_from_slice(&from.bytes);
+        let moved = from
+            .large
+            .drain(..)
+            .map(|(place, part)| (end + place, part));
+        self.large.extend(moved);
+        self.large_bytes += std::mem::take(&mut from.large_bytes);
+        from.bytes.clear();
+    }
+
+    /// Takes all frames out; the room that is left stays here.
+    pub(crate) fn split(&mut self) -> Self {
+        Self {
+            bytes: self.bytes.split(),
+            large: std::mem::take(&mut self.large),
+            large_bytes: std::mem::take(&mut self.large_bytes),
+            large_from: self.large_from,
+        }
+    }
+
+    /// Takes all frames out, part by part.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(Bytes)) {
+        let mut taken = 0;
+        for (place, part) in self.large.drain(..) {
+            each(self.bytes.split_to(place - taken).freeze());
+            each(part);
+            taken = place;
+        }
+        self.large_bytes = 0;
+        if !self.bytes.is_empty() {
+            each(self.bytes.split().freeze());
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.large.clear();
+        self.large_bytes = 0;
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the trait is unsafe to implement, for the sake of those who write to the room that it shows"
+)]
+// SAFETY: the room is that of `BytesMut`, and is advanced there.
+unsafe impl BufMut for Frames {
+    fn remaining_mut(&self) -> usize {
+        self.bytes.remaining_mut()
+    }
+
+    unsafe fn advance_mut(&mut self, count: usize) {
+        // SAFETY: the caller promises it.
+        unsafe { self.bytes.advance_mut(count) }
+    }
+
+    fn chunk_mut(&mut self) -> &mut UninitSlice {
+        self.bytes.chunk_mut()
+    }
+
+    fn put<B: Buf>(&mut self, mut from: B) {
+        let length = from.remaining();
+        if length < self.large_from {
+            self.bytes.put(from);
+        } else {
+            // Of `Bytes`, this is another handle.
+            let part = from.copy_to_bytes(length);
+            self.large_bytes += length;
+            self.large.push((self.bytes.len(), part));
+        }
+    }
+
+    fn put_slice(&mut self, from: &[u8]) {
+        self.bytes.put_slice(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::{Encoded, Kind, append_envelope};
+
+    proptest! {
+        #[test]
+        fn in_parts_or_in_one_piece_the_bytes_are_the_same(sizes in prop::collection::vec(prop_oneof![0usize..100, 4000usize..9000], 1..20), splits in prop::collection::vec(any::<bool>(), 20)) {
+            let (mut expected, mut parts) = (BytesMut::new(), BytesMut::new());
+            let (mut frames, mut front) = (Frames::default(), Frames::default());
+            for (number, (size, split)) in sizes.into_iter().zip(splits).enumerate() {
+                let head = Head { kind: Kind::Message, call: Some(number as u64), ..Head::default() };
+                let payload = Encoded(Bytes::from(vec![number as u8; size]));
+                let crc = Crc32Variant::Ieee;
+                append_envelope(&mut expected, crc, usize::MAX, &head, Some(&payload)).unwrap();
+                frames.push(crc, usize::MAX, &head, Some(&payload)).unwrap();
+                prop_assert_eq!(parts.len() + front.len() + frames.len(), expected.len());
+                if split {
+                    front.append(&mut frames.split());
+                    prop_assert_eq!((frames.is_empty(), frames.len()), (true, 0));
+                } else {
+                    front.append(&mut frames);
+                    front.drain(|part| parts.extend_from_slice(&part));
+                    prop_assert_eq!((front.is_empty(), front.len()), (true, 0));
+                }
+            }
+            front.drain(|part| parts.extend_from_slice(&part));
+            prop_assert_eq!(parts, expected);
+        }
+    }
+
+    #[test]
+    fn a_large_field_is_shared_and_a_small_one_copied() {
+        let (large, small) = (Bytes::from(vec![1; LARGE_BYTES]), Bytes::from(vec![2; 100]));
+        let mut frames = Frames::default();
+        for payload in [&large, &small] {
+            let payload = Encoded(payload.clone());
+            let head = Head::default();
+            frames
+                .push(Crc32Variant::Ieee, usize::MAX, &head, Some(&payload))
+                .unwrap();
+        }
+        assert!(!large.is_unique() && small.is_unique());
+        frames.clear();
+        assert_eq!((large.is_unique(), frames.len()), (true, 0));
+    }
+}
