@@ -86,6 +86,7 @@ mod renamed {
 
     type Answer<T> = Result<T, Status>;
     type Things = Inbound<Thing>;
+    type Caller = CallContext;
 
     #[ipc_service(
         schema = "compile_fail/schemas/inventory/v1/inventory.proto",
@@ -94,7 +95,7 @@ mod renamed {
         messages = crate::plain::inventory_messages
     )]
     pub(crate) trait Store: std::fmt::Debug {
-        async fn lookup(&self, _: &CallContext, question: Question) -> Answer<LookupReply>;
+        async fn lookup(&self, _: &Caller, question: Question) -> Answer<LookupReply>;
         async fn watch(
             &self,
             _: &CallContext,
@@ -358,6 +359,38 @@ async fn a_trait_of_aliases_is_served_and_called_just_so() {
 #[tokio::test]
 async fn a_method_that_is_off_is_unimplemented() {
     serving(reduced::serve, reduced::call).await;
+}
+
+#[tokio::test]
+async fn a_trait_in_a_function_has_all_beside_it() {
+    use audit_messages::{Event, Item, WatchRequest};
+
+    #[ipc_service(
+        schema = "compile_fail/schemas/inventory/v1/inventory.proto",
+        service = "inventory.v1.Audit"
+    )]
+    trait Audit {
+        async fn list(&self, ctx: &CallContext, request: WatchRequest) -> Result<Event, Status>;
+    }
+
+    struct Handler;
+
+    impl Audit for Handler {
+        async fn list(&self, ctx: &CallContext, _: WatchRequest) -> Result<Event, Status> {
+            let name = ctx.method().name.to_owned();
+            let item = Some(Item { name });
+            Ok(Event { item })
+        }
+    }
+
+    let add =
+        |builder: daemoneye_ipc::ServerBuilder| builder.add_service(AuditServer::new(Handler));
+    serving(add, |channel| async {
+        let call = AuditClient::new(channel).list(WatchRequest {});
+        let event = call.await.expect("an event");
+        assert_eq!(event.item.expect("an item").name, "List");
+    })
+    .await;
 }
 
 #[test]

@@ -79,14 +79,21 @@ pub fn load(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
     };
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).include_source_info(true);
+    let mut problems: Vec<Problem> = Vec::new();
     for root in &roots {
         if let Err(error) = compiler.open_file(root) {
             let mut record = lock(&record);
             if let Some(failure) = record.failure.take() {
                 return Err(failure);
             }
-            return Err(Error::Schema(problems_of(&error, &record.sources)));
+            // Of a file that two import, each has the same to say.
+            let found = problems_of(&error, &record.sources).into_iter();
+            let new: Vec<_> = found.filter(|found| !problems.contains(found)).collect();
+            problems.extend(new);
         }
+    }
+    if !problems.is_empty() {
+        return Err(Error::Schema(problems));
     }
     let Record {
         sources, passed_by, ..
@@ -453,6 +460,28 @@ mod tests {
                 .pool
                 .get_message_by_name("google.protobuf.Empty")
                 .is_some()
+        );
+    }
+
+    #[test]
+    fn the_faults_of_all_files_are_told_each_once() {
+        let dir = folder(&[
+            ("shared.proto", "syntax = \"proto3\"; message { }"),
+            ("a.proto", "syntax = \"proto3\"; import \"shared.proto\";"),
+            ("b.proto", "syntax = \"proto3\"; import \"shared.proto\";"),
+            ("c.proto", "syntax = \"proto3\"; message C { No no = 1; }"),
+            ("d.proto", "syntax = \"proto3\"; message D {}"),
+        ]);
+        let roots = ["a.proto", "b.proto", "c.proto", "d.proto"].map(|name| dir.path().join(name));
+        let error = load(&roots, &[dir.path().to_path_buf()]).expect_err("bad schemas");
+        let places = error.problems().iter().map(|problem| {
+            let place = problem.place.as_ref().expect("a place");
+            place.file.file_name().expect("a name").to_owned()
+        });
+        assert_eq!(
+            places.collect::<Vec<_>>(),
+            ["shared.proto", "c.proto"],
+            "{error}"
         );
     }
 

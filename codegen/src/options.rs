@@ -122,7 +122,6 @@ impl Options {
         let mut config = prost_build::Config::new();
         config
             .bytes(["."])
-            .enable_type_names()
             .prost_path(format!("{}::prost", self.runtime))
             .prost_types_path(format!("{}::prost_types", self.runtime));
         for (proto, rust) in &self.extern_paths {

@@ -4,6 +4,7 @@
 //! **Invariant**: what is judged is what cargo and the compiler report, not what the product says of itself.
 
 mod cargo;
+mod mistakes;
 mod publish;
 mod quickstart;
 mod shapes;

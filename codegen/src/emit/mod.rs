@@ -49,11 +49,36 @@ pub fn message_items(package: &Package, scope: &Scope) -> Result<TokenStream, Er
         let ty = scope.ty(&message.ty)?;
         let hash = hex(message.hash);
         tokens.extend(quote!(impl #private::IsMessage<#hash> for #ty {}));
+        tokens.extend(message_name(package, &message.ty.full_name, &ty, scope));
         if let Some(rules) = &message.rules {
             tokens.extend(validate::checks(message, rules, scope)?);
         }
     }
     Ok(tokens)
+}
+
+/// A message's name at run time. prost would write out what the trait makes of its constants by itself, which it does but
+/// for the messages inside of others.
+fn message_name(package: &Package, full: &str, ty: &TokenStream, scope: &Scope) -> TokenStream {
+    let runtime = scope.runtime();
+    let package = package.name.as_str();
+    let inside = full.strip_prefix(package).unwrap_or(full);
+    let inside = inside.strip_prefix('.').unwrap_or(inside);
+    let name = inside.rsplit('.').next().unwrap_or(inside);
+    let full_name = (name != inside).then(|| {
+        quote! {
+            fn full_name() -> #runtime::prost::alloc::string::String {
+                #full.into()
+            }
+        }
+    });
+    quote! {
+        impl #runtime::prost::Name for #ty {
+            const NAME: &'static ::core::primitive::str = #name;
+            const PACKAGE: &'static ::core::primitive::str = #package;
+            #full_name
+        }
+    }
 }
 
 /// All that a package's module holds beside prost's types.

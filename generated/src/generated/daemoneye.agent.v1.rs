@@ -65,25 +65,6 @@ pub mod run_task_request {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for RunTaskRequest {
-    const NAME: &'static str = "RunTaskRequest";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.RunTaskRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.RunTaskRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The result of a task.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -141,48 +122,10 @@ pub mod run_task_response {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for RunTaskResponse {
-    const NAME: &'static str = "RunTaskResponse";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.RunTaskResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.RunTaskResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Asks how the agent is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct GetStatusRequest {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for GetStatusRequest {
-    const NAME: &'static str = "GetStatusRequest";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.GetStatusRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.GetStatusRequest".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -244,25 +187,6 @@ pub struct GetStatusResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for GetStatusResponse {
-    const NAME: &'static str = "GetStatusResponse";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.GetStatusResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.GetStatusResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A rule in force.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -276,25 +200,6 @@ pub struct RuleStatus {
     /// Alerts that it has raised since it is in force.
     #[prost(uint64, tag = "3")]
     pub alerts: u64,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for RuleStatus {
-    const NAME: &'static str = "RuleStatus";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.RuleStatus".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.RuleStatus".into()
-    }
 }
 #[allow(
     dead_code,
@@ -328,25 +233,6 @@ pub struct ListAlertsRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ListAlertsRequest {
-    const NAME: &'static str = "ListAlertsRequest";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.ListAlertsRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.ListAlertsRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// One alert.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -354,25 +240,6 @@ pub struct ListAlertsResponse {
     /// The alert.
     #[prost(message, optional, tag = "1")]
     pub alert: ::core::option::Option<Alert>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ListAlertsResponse {
-    const NAME: &'static str = "ListAlertsResponse";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.ListAlertsResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.ListAlertsResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -408,25 +275,6 @@ pub struct Alert {
     /// Which run of the agent the sequence number is from.
     #[prost(string, tag = "7")]
     pub epoch: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Alert {
-    const NAME: &'static str = "Alert";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.Alert".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.Alert".into()
-    }
 }
 #[allow(
     dead_code,
@@ -479,25 +327,6 @@ pub mod upload_rules_request {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for UploadRulesRequest {
-    const NAME: &'static str = "UploadRulesRequest";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.UploadRulesRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.UploadRulesRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What is uploaded: 1024 rules at most, of one MiB at most together. Four uploads may be under way at once,
 /// and one that stalls for 30 s ends.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
@@ -512,25 +341,6 @@ pub struct RuleSet {
     /// Only judge the rules, and say what they would change.
     #[prost(bool, tag = "3")]
     pub dry_run: bool,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for RuleSet {
-    const NAME: &'static str = "RuleSet";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.RuleSet".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.RuleSet".into()
-    }
 }
 #[allow(
     dead_code,
@@ -592,25 +402,6 @@ pub struct Rule {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Rule {
-    const NAME: &'static str = "Rule";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.Rule".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.Rule".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What an upload has changed; after a dry run, what it would have.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -646,25 +437,6 @@ pub struct UploadRulesResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for UploadRulesResponse {
-    const NAME: &'static str = "UploadRulesResponse";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.UploadRulesResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.UploadRulesResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What is wrong with an uploaded rule; a detail of the status.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -678,25 +450,6 @@ pub struct RuleProblem {
     /// What is wrong, and what would be right.
     #[prost(string, tag = "3")]
     pub problem: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for RuleProblem {
-    const NAME: &'static str = "RuleProblem";
-    const PACKAGE: &'static str = "daemoneye.agent.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.agent.v1.RuleProblem".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.agent.v1.RuleProblem".into()
-    }
 }
 #[allow(
     dead_code,
@@ -889,9 +642,25 @@ impl OnDisk {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x56bd_42ae_a71d_2e1c> for Alert {}
+impl ::daemoneye_ipc::prost::Name for Alert {
+    const NAME: &'static ::core::primitive::str = "Alert";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xa4e8_a00a_25a7_3b59> for GetStatusRequest {}
+impl ::daemoneye_ipc::prost::Name for GetStatusRequest {
+    const NAME: &'static ::core::primitive::str = "GetStatusRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x2580_6c3d_bf43_af3d> for GetStatusResponse {}
+impl ::daemoneye_ipc::prost::Name for GetStatusResponse {
+    const NAME: &'static ::core::primitive::str = "GetStatusResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4c87_c5ba_6f12_2b96> for ListAlertsRequest {}
+impl ::daemoneye_ipc::prost::Name for ListAlertsRequest {
+    const NAME: &'static ::core::primitive::str = "ListAlertsRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for ListAlertsRequest {
     fn check(
@@ -914,11 +683,35 @@ impl ::daemoneye_ipc::validate::Validate for ListAlertsRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xc88b_f83c_42cf_e7f3>
 for ListAlertsResponse {}
+impl ::daemoneye_ipc::prost::Name for ListAlertsResponse {
+    const NAME: &'static ::core::primitive::str = "ListAlertsResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x9b51_131f_f407_d2ac> for Rule {}
+impl ::daemoneye_ipc::prost::Name for Rule {
+    const NAME: &'static ::core::primitive::str = "Rule";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc2d1_0d72_aacc_3cee> for RuleProblem {}
+impl ::daemoneye_ipc::prost::Name for RuleProblem {
+    const NAME: &'static ::core::primitive::str = "RuleProblem";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x2e6d_fc8d_e318_5d40> for RuleSet {}
+impl ::daemoneye_ipc::prost::Name for RuleSet {
+    const NAME: &'static ::core::primitive::str = "RuleSet";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xbe70_24b8_8333_6e5e> for RuleStatus {}
+impl ::daemoneye_ipc::prost::Name for RuleStatus {
+    const NAME: &'static ::core::primitive::str = "RuleStatus";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xfca3_bfee_1a34_c1df> for RunTaskRequest {}
+impl ::daemoneye_ipc::prost::Name for RunTaskRequest {
+    const NAME: &'static ::core::primitive::str = "RunTaskRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for RunTaskRequest {
     fn check(
@@ -1031,10 +824,22 @@ impl ::daemoneye_ipc::validate::Validate for RunTaskRequest {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x74b6_6fd5_f8d2_4d82> for RunTaskResponse {}
+impl ::daemoneye_ipc::prost::Name for RunTaskResponse {
+    const NAME: &'static ::core::primitive::str = "RunTaskResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xda05_229c_c264_0f4d>
 for UploadRulesRequest {}
+impl ::daemoneye_ipc::prost::Name for UploadRulesRequest {
+    const NAME: &'static ::core::primitive::str = "UploadRulesRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xaac5_9259_97f5_6707>
 for UploadRulesResponse {}
+impl ::daemoneye_ipc::prost::Name for UploadRulesResponse {
+    const NAME: &'static ::core::primitive::str = "UploadRulesResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.agent.v1";
+}
 /// What the operator's tools talk to.
 ///
 /// Handler of the service `daemoneye.agent.v1.Agent`.

@@ -28,25 +28,6 @@ pub struct CollectorConfig {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for CollectorConfig {
-    const NAME: &'static str = "CollectorConfig";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.CollectorConfig".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.CollectorConfig".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What a collector has counted since it was started.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -63,25 +44,6 @@ pub struct CollectorCounters {
     /// Those who watch now.
     #[prost(uint32, tag = "4")]
     pub watchers: u32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for CollectorCounters {
-    const NAME: &'static str = "CollectorCounters";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.CollectorCounters".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.CollectorCounters".into()
-    }
 }
 #[allow(
     dead_code,
@@ -130,25 +92,6 @@ pub struct RegisterRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for RegisterRequest {
-    const NAME: &'static str = "RegisterRequest";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.RegisterRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.RegisterRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A registration.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -167,25 +110,6 @@ pub struct RegisterResponse {
     /// Revision of the settings in force.
     #[prost(uint64, tag = "4")]
     pub config_revision: u64,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for RegisterResponse {
-    const NAME: &'static str = "RegisterResponse";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.RegisterResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.RegisterResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -216,48 +140,10 @@ pub struct DeregisterRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for DeregisterRequest {
-    const NAME: &'static str = "DeregisterRequest";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.DeregisterRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.DeregisterRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// It is forgotten.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct DeregisterResponse {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for DeregisterResponse {
-    const NAME: &'static str = "DeregisterResponse";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.DeregisterResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.DeregisterResponse".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -312,25 +198,6 @@ pub mod heartbeat_request {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for HeartbeatRequest {
-    const NAME: &'static str = "HeartbeatRequest";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.HeartbeatRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.HeartbeatRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Whose heartbeat it is.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -341,25 +208,6 @@ pub struct HeartbeatStart {
     /// As Register gave it.
     #[prost(string, tag = "2")]
     pub lease: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for HeartbeatStart {
-    const NAME: &'static str = "HeartbeatStart";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.HeartbeatStart".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.HeartbeatStart".into()
-    }
 }
 #[allow(
     dead_code,
@@ -396,25 +244,6 @@ pub struct Beat {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Beat {
-    const NAME: &'static str = "Beat";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.Beat".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.Beat".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// How a command went.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -431,25 +260,6 @@ pub struct CommandResult {
     /// What the collector does now.
     #[prost(enumeration = "CollectorState", tag = "4")]
     pub state: i32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for CommandResult {
-    const NAME: &'static str = "CommandResult";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.CommandResult".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.CommandResult".into()
-    }
 }
 #[allow(
     dead_code,
@@ -502,25 +312,6 @@ pub mod heartbeat_response {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for HeartbeatResponse {
-    const NAME: &'static str = "HeartbeatResponse";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.HeartbeatResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.HeartbeatResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A beat has come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -528,25 +319,6 @@ pub struct BeatAck {
     /// The beat's number.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for BeatAck {
-    const NAME: &'static str = "BeatAck";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.BeatAck".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.BeatAck".into()
-    }
 }
 #[allow(
     dead_code,
@@ -608,25 +380,6 @@ pub mod command {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Command {
-    const NAME: &'static str = "Command";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.Command".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.Command".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Stop collecting.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -644,48 +397,10 @@ pub struct PauseCommand {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for PauseCommand {
-    const NAME: &'static str = "PauseCommand";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.PauseCommand".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.PauseCommand".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Go on collecting.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct ResumeCommand {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ResumeCommand {
-    const NAME: &'static str = "ResumeCommand";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.ResumeCommand".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.ResumeCommand".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -718,48 +433,10 @@ pub struct ConfigCommand {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ConfigCommand {
-    const NAME: &'static str = "ConfigCommand";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.ConfigCommand".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.ConfigCommand".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Drain and end.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct ShutdownCommand {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ShutdownCommand {
-    const NAME: &'static str = "ShutdownCommand";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.ShutdownCommand".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.ShutdownCommand".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -789,25 +466,6 @@ pub struct PauseRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for PauseRequest {
-    const NAME: &'static str = "PauseRequest";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.PauseRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.PauseRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// It is paused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -815,25 +473,6 @@ pub struct PauseResponse {
     /// What it does now.
     #[prost(enumeration = "CollectorState", tag = "1")]
     pub state: i32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for PauseResponse {
-    const NAME: &'static str = "PauseResponse";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.PauseResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.PauseResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -861,25 +500,6 @@ pub struct ResumeRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ResumeRequest {
-    const NAME: &'static str = "ResumeRequest";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.ResumeRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.ResumeRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// It goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -887,25 +507,6 @@ pub struct ResumeResponse {
     /// What it does now.
     #[prost(enumeration = "CollectorState", tag = "1")]
     pub state: i32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ResumeResponse {
-    const NAME: &'static str = "ResumeResponse";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.ResumeResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.ResumeResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -967,25 +568,6 @@ pub mod update_config_request {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for UpdateConfigRequest {
-    const NAME: &'static str = "UpdateConfigRequest";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.UpdateConfigRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.UpdateConfigRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What is in force; with `validate_only`, what would be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -996,25 +578,6 @@ pub struct UpdateConfigResponse {
     /// All settings.
     #[prost(message, optional, tag = "2")]
     pub config: ::core::option::Option<CollectorConfig>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for UpdateConfigResponse {
-    const NAME: &'static str = "UpdateConfigResponse";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.UpdateConfigResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.UpdateConfigResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -1042,25 +605,6 @@ pub struct ShutdownRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ShutdownRequest {
-    const NAME: &'static str = "ShutdownRequest";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.ShutdownRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.ShutdownRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// It drains.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -1068,25 +612,6 @@ pub struct ShutdownResponse {
     /// What it does now.
     #[prost(enumeration = "CollectorState", tag = "1")]
     pub state: i32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ShutdownResponse {
-    const NAME: &'static str = "ShutdownResponse";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.ShutdownResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.ShutdownResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -1149,25 +674,6 @@ pub struct CollectorStatus {
     /// Why it is not alive, for people; empty while it is.
     #[prost(string, tag = "16")]
     pub reason: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for CollectorStatus {
-    const NAME: &'static str = "CollectorStatus";
-    const PACKAGE: &'static str = "daemoneye.collector.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.collector.v1.CollectorStatus".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.collector.v1.CollectorStatus".into()
-    }
 }
 #[allow(
     dead_code,
@@ -1492,21 +998,81 @@ impl CommandOutcome {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xa35f_086b_7de7_446d> for Beat {}
+impl ::daemoneye_ipc::prost::Name for Beat {
+    const NAME: &'static ::core::primitive::str = "Beat";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4fe7_a20f_ed1f_150c> for BeatAck {}
+impl ::daemoneye_ipc::prost::Name for BeatAck {
+    const NAME: &'static ::core::primitive::str = "BeatAck";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xcef9_555b_9125_560c> for CollectorConfig {}
+impl ::daemoneye_ipc::prost::Name for CollectorConfig {
+    const NAME: &'static ::core::primitive::str = "CollectorConfig";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3d30_7514_5c2a_4688> for CollectorCounters {}
+impl ::daemoneye_ipc::prost::Name for CollectorCounters {
+    const NAME: &'static ::core::primitive::str = "CollectorCounters";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf7dd_94f3_2c61_9c14> for CollectorStatus {}
+impl ::daemoneye_ipc::prost::Name for CollectorStatus {
+    const NAME: &'static ::core::primitive::str = "CollectorStatus";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xcb5f_01b9_14ec_ab6f> for Command {}
+impl ::daemoneye_ipc::prost::Name for Command {
+    const NAME: &'static ::core::primitive::str = "Command";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x9734_0da8_11e6_4a2c> for CommandResult {}
+impl ::daemoneye_ipc::prost::Name for CommandResult {
+    const NAME: &'static ::core::primitive::str = "CommandResult";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3d49_e78f_8b8e_71de> for ConfigCommand {}
+impl ::daemoneye_ipc::prost::Name for ConfigCommand {
+    const NAME: &'static ::core::primitive::str = "ConfigCommand";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x03cb_0c22_482d_14c4> for DeregisterRequest {}
+impl ::daemoneye_ipc::prost::Name for DeregisterRequest {
+    const NAME: &'static ::core::primitive::str = "DeregisterRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x8990_b1a6_14ce_4b77>
 for DeregisterResponse {}
+impl ::daemoneye_ipc::prost::Name for DeregisterResponse {
+    const NAME: &'static ::core::primitive::str = "DeregisterResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1fd5_9fe0_b34f_05a2> for HeartbeatRequest {}
+impl ::daemoneye_ipc::prost::Name for HeartbeatRequest {
+    const NAME: &'static ::core::primitive::str = "HeartbeatRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf2b0_d158_d0d0_092e> for HeartbeatResponse {}
+impl ::daemoneye_ipc::prost::Name for HeartbeatResponse {
+    const NAME: &'static ::core::primitive::str = "HeartbeatResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x9fb0_cd28_d744_5342> for HeartbeatStart {}
+impl ::daemoneye_ipc::prost::Name for HeartbeatStart {
+    const NAME: &'static ::core::primitive::str = "HeartbeatStart";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x08c7_8a3c_3f0e_fd53> for PauseCommand {}
+impl ::daemoneye_ipc::prost::Name for PauseCommand {
+    const NAME: &'static ::core::primitive::str = "PauseCommand";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x5602_ab42_5f1d_58b9> for PauseRequest {}
+impl ::daemoneye_ipc::prost::Name for PauseRequest {
+    const NAME: &'static ::core::primitive::str = "PauseRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for PauseRequest {
     fn check(
@@ -1528,7 +1094,15 @@ impl ::daemoneye_ipc::validate::Validate for PauseRequest {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x35a1_f967_f9cd_18a9> for PauseResponse {}
+impl ::daemoneye_ipc::prost::Name for PauseResponse {
+    const NAME: &'static ::core::primitive::str = "PauseResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xa4f1_26c5_0a56_9403> for RegisterRequest {}
+impl ::daemoneye_ipc::prost::Name for RegisterRequest {
+    const NAME: &'static ::core::primitive::str = "RegisterRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for RegisterRequest {
     fn check(
@@ -1614,16 +1188,52 @@ impl ::daemoneye_ipc::validate::Validate for RegisterRequest {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x0f72_3359_070e_c161> for RegisterResponse {}
+impl ::daemoneye_ipc::prost::Name for RegisterResponse {
+    const NAME: &'static ::core::primitive::str = "RegisterResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x484f_4a84_0a76_4401> for ResumeCommand {}
+impl ::daemoneye_ipc::prost::Name for ResumeCommand {
+    const NAME: &'static ::core::primitive::str = "ResumeCommand";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd585_e39d_a628_c306> for ResumeRequest {}
+impl ::daemoneye_ipc::prost::Name for ResumeRequest {
+    const NAME: &'static ::core::primitive::str = "ResumeRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc38b_cc92_dda5_d0ef> for ResumeResponse {}
+impl ::daemoneye_ipc::prost::Name for ResumeResponse {
+    const NAME: &'static ::core::primitive::str = "ResumeResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd914_1f62_7568_9d8c> for ShutdownCommand {}
+impl ::daemoneye_ipc::prost::Name for ShutdownCommand {
+    const NAME: &'static ::core::primitive::str = "ShutdownCommand";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x140c_a438_2f87_7deb> for ShutdownRequest {}
+impl ::daemoneye_ipc::prost::Name for ShutdownRequest {
+    const NAME: &'static ::core::primitive::str = "ShutdownRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf521_23e0_1dbb_e9f3> for ShutdownResponse {}
+impl ::daemoneye_ipc::prost::Name for ShutdownResponse {
+    const NAME: &'static ::core::primitive::str = "ShutdownResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x75e4_76e8_f18c_66ca>
 for UpdateConfigRequest {}
+impl ::daemoneye_ipc::prost::Name for UpdateConfigRequest {
+    const NAME: &'static ::core::primitive::str = "UpdateConfigRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x5f80_fc7e_58d1_4a65>
 for UpdateConfigResponse {}
+impl ::daemoneye_ipc::prost::Name for UpdateConfigResponse {
+    const NAME: &'static ::core::primitive::str = "UpdateConfigResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.collector.v1";
+}
 /// Knows the collectors and passes commands on to them.
 ///
 /// Handler of the service `daemoneye.collector.v1.CollectorControl`.

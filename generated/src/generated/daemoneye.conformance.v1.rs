@@ -58,25 +58,6 @@ pub struct Leaf {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Leaf {
-    const NAME: &'static str = "Leaf";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.Leaf".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.Leaf".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A chain of itself: for nesting limits.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -87,25 +68,6 @@ pub struct Node {
     /// Any number.
     #[prost(uint32, tag = "2")]
     pub value: u32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Node {
-    const NAME: &'static str = "Node";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.Node".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.Node".into()
-    }
 }
 #[allow(
     dead_code,
@@ -139,25 +101,6 @@ pub struct EchoRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for EchoRequest {
-    const NAME: &'static str = "EchoRequest";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.EchoRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.EchoRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The request's fields.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -171,25 +114,6 @@ pub struct EchoResponse {
     /// The request's chain.
     #[prost(message, optional, tag = "3")]
     pub tree: ::core::option::Option<Node>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for EchoResponse {
-    const NAME: &'static str = "EchoResponse";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.EchoResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.EchoResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -220,25 +144,6 @@ pub struct SleepRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for SleepRequest {
-    const NAME: &'static str = "SleepRequest";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.SleepRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.SleepRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// After sleeping.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -246,25 +151,6 @@ pub struct SleepResponse {
     /// The time slept, in milliseconds.
     #[prost(uint32, tag = "1")]
     pub slept_millis: u32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for SleepResponse {
-    const NAME: &'static str = "SleepResponse";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.SleepResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.SleepResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -298,48 +184,10 @@ pub struct FailRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for FailRequest {
-    const NAME: &'static str = "FailRequest";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.FailRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.FailRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Never sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct FailResponse {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for FailResponse {
-    const NAME: &'static str = "FailResponse";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.FailResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.FailResponse".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -366,25 +214,6 @@ pub struct CountRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for CountRequest {
-    const NAME: &'static str = "CountRequest";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.CountRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.CountRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The sum of all that was added.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -392,25 +221,6 @@ pub struct CountResponse {
     /// The sum since the server started.
     #[prost(uint64, tag = "1")]
     pub total: u64,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for CountResponse {
-    const NAME: &'static str = "CountResponse";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.CountResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.CountResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -444,25 +254,6 @@ pub struct EmitRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for EmitRequest {
-    const NAME: &'static str = "EmitRequest";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.EmitRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.EmitRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// One streamed message.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -483,25 +274,6 @@ pub struct EmitResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for EmitResponse {
-    const NAME: &'static str = "EmitResponse";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.EmitResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.EmitResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// One collected message.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -509,25 +281,6 @@ pub struct CollectRequest {
     /// Any bytes.
     #[prost(bytes = "bytes", tag = "1")]
     pub payload: ::daemoneye_ipc::prost::bytes::Bytes,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for CollectRequest {
-    const NAME: &'static str = "CollectRequest";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.CollectRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.CollectRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -558,25 +311,6 @@ pub struct CollectResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for CollectResponse {
-    const NAME: &'static str = "CollectResponse";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.CollectResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.CollectResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// One message to echo.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -584,25 +318,6 @@ pub struct ChatRequest {
     /// Any bytes.
     #[prost(bytes = "bytes", tag = "1")]
     pub payload: ::daemoneye_ipc::prost::bytes::Bytes,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ChatRequest {
-    const NAME: &'static str = "ChatRequest";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.ChatRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.ChatRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -630,48 +345,10 @@ pub struct ChatResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ChatResponse {
-    const NAME: &'static str = "ChatResponse";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.ChatResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.ChatResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Asks what the server holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct InspectRequest {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for InspectRequest {
-    const NAME: &'static str = "InspectRequest";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.InspectRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.InspectRequest".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -701,43 +378,96 @@ pub struct InspectResponse {
     #[prost(uint64, tag = "5")]
     pub queued_bytes: u64,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for InspectResponse {
-    const NAME: &'static str = "InspectResponse";
-    const PACKAGE: &'static str = "daemoneye.conformance.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.conformance.v1.InspectResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.conformance.v1.InspectResponse".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x0031_cd04_41e9_7bc2> for ChatRequest {}
+impl ::daemoneye_ipc::prost::Name for ChatRequest {
+    const NAME: &'static ::core::primitive::str = "ChatRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x560d_3217_cc89_42d5> for ChatResponse {}
+impl ::daemoneye_ipc::prost::Name for ChatResponse {
+    const NAME: &'static ::core::primitive::str = "ChatResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x50aa_72ea_736a_ef6a> for CollectRequest {}
+impl ::daemoneye_ipc::prost::Name for CollectRequest {
+    const NAME: &'static ::core::primitive::str = "CollectRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x17ab_051a_15c0_6d42> for CollectResponse {}
+impl ::daemoneye_ipc::prost::Name for CollectResponse {
+    const NAME: &'static ::core::primitive::str = "CollectResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xebc0_3bb6_619e_7724> for CountRequest {}
+impl ::daemoneye_ipc::prost::Name for CountRequest {
+    const NAME: &'static ::core::primitive::str = "CountRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7245_cef2_bd09_dd73> for CountResponse {}
+impl ::daemoneye_ipc::prost::Name for CountResponse {
+    const NAME: &'static ::core::primitive::str = "CountResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1558_2986_b8ca_be00> for EchoRequest {}
+impl ::daemoneye_ipc::prost::Name for EchoRequest {
+    const NAME: &'static ::core::primitive::str = "EchoRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7269_1583_5d53_0eac> for EchoResponse {}
+impl ::daemoneye_ipc::prost::Name for EchoResponse {
+    const NAME: &'static ::core::primitive::str = "EchoResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe6df_8a35_470b_26c2> for EmitRequest {}
+impl ::daemoneye_ipc::prost::Name for EmitRequest {
+    const NAME: &'static ::core::primitive::str = "EmitRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xbbca_edec_22c7_a303> for EmitResponse {}
+impl ::daemoneye_ipc::prost::Name for EmitResponse {
+    const NAME: &'static ::core::primitive::str = "EmitResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf46b_b30f_716f_6d99> for FailRequest {}
+impl ::daemoneye_ipc::prost::Name for FailRequest {
+    const NAME: &'static ::core::primitive::str = "FailRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7d2c_a7a8_b7ac_10f0> for FailResponse {}
+impl ::daemoneye_ipc::prost::Name for FailResponse {
+    const NAME: &'static ::core::primitive::str = "FailResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x6613_7687_b2a3_4e37> for InspectRequest {}
+impl ::daemoneye_ipc::prost::Name for InspectRequest {
+    const NAME: &'static ::core::primitive::str = "InspectRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xa345_9fc6_d1d0_4822> for InspectResponse {}
+impl ::daemoneye_ipc::prost::Name for InspectResponse {
+    const NAME: &'static ::core::primitive::str = "InspectResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3357_820d_6328_c40e> for Leaf {}
+impl ::daemoneye_ipc::prost::Name for Leaf {
+    const NAME: &'static ::core::primitive::str = "Leaf";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x915d_eb38_2621_967e> for Node {}
+impl ::daemoneye_ipc::prost::Name for Node {
+    const NAME: &'static ::core::primitive::str = "Node";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe00f_3b8d_d7a7_c874> for SleepRequest {}
+impl ::daemoneye_ipc::prost::Name for SleepRequest {
+    const NAME: &'static ::core::primitive::str = "SleepRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4cd7_107f_de76_779f> for SleepResponse {}
+impl ::daemoneye_ipc::prost::Name for SleepResponse {
+    const NAME: &'static ::core::primitive::str = "SleepResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.conformance.v1";
+}
 /// One method for each behaviour that a test needs.
 ///
 /// Handler of the service `daemoneye.conformance.v1.Conformance`.

@@ -36,25 +36,6 @@ pub struct Publication {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Publication {
-    const NAME: &'static str = "Publication";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.Publication".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.Publication".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What to publish.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -62,25 +43,6 @@ pub struct PublishRequest {
     /// The event.
     #[prost(message, optional, tag = "1")]
     pub publication: ::core::option::Option<Publication>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for PublishRequest {
-    const NAME: &'static str = "PublishRequest";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.PublishRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.PublishRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -111,25 +73,6 @@ pub struct PublishResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for PublishResponse {
-    const NAME: &'static str = "PublishResponse";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.PublishResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.PublishResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// One more event to publish.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -137,25 +80,6 @@ pub struct PublishStreamRequest {
     /// The event.
     #[prost(message, optional, tag = "1")]
     pub publication: ::core::option::Option<Publication>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for PublishStreamRequest {
-    const NAME: &'static str = "PublishStreamRequest";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.PublishStreamRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.PublishStreamRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -192,25 +116,6 @@ pub struct PublishStreamResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for PublishStreamResponse {
-    const NAME: &'static str = "PublishStreamResponse";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.PublishStreamResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.PublishStreamResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Who published an event, as the kernel knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -221,25 +126,6 @@ pub struct Publisher {
     /// Process id when it connected; absent if the kernel does not tell.
     #[prost(uint32, optional, tag = "2")]
     pub process_id: ::core::option::Option<u32>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Publisher {
-    const NAME: &'static str = "Publisher";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.Publisher".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.Publisher".into()
-    }
 }
 #[allow(
     dead_code,
@@ -263,25 +149,6 @@ pub struct Event {
     /// When the bus took it.
     #[prost(message, optional, tag = "3")]
     pub publish_time: ::core::option::Option<::daemoneye_ipc::prost_types::Timestamp>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Event {
-    const NAME: &'static str = "Event";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.Event".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.Event".into()
-    }
 }
 #[allow(
     dead_code,
@@ -322,25 +189,6 @@ pub struct SubscribeRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for SubscribeRequest {
-    const NAME: &'static str = "SubscribeRequest";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.SubscribeRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.SubscribeRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The subscription is there.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -354,25 +202,6 @@ pub struct Subscribed {
     /// Events that are queued while the caller does not read.
     #[prost(uint32, tag = "3")]
     pub queue_events: u32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Subscribed {
-    const NAME: &'static str = "Subscribed";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.Subscribed".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.Subscribed".into()
-    }
 }
 #[allow(
     dead_code,
@@ -410,48 +239,10 @@ pub struct Gap {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Gap {
-    const NAME: &'static str = "Gap";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.Gap".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.Gap".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Events went by that do not match.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Progress {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Progress {
-    const NAME: &'static str = "Progress";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.Progress".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.Progress".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -514,25 +305,6 @@ pub mod subscribe_response {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for SubscribeResponse {
-    const NAME: &'static str = "SubscribeResponse";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.SubscribeResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.SubscribeResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Which subscription to end.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -540,25 +312,6 @@ pub struct UnsubscribeRequest {
     /// Its id.
     #[prost(uint64, tag = "1")]
     pub subscription_id: u64,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for UnsubscribeRequest {
-    const NAME: &'static str = "UnsubscribeRequest";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.UnsubscribeRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.UnsubscribeRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -586,48 +339,10 @@ pub struct UnsubscribeResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for UnsubscribeResponse {
-    const NAME: &'static str = "UnsubscribeResponse";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.UnsubscribeResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.UnsubscribeResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Asks for the state of the bus.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct GetBusStatsRequest {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for GetBusStatsRequest {
-    const NAME: &'static str = "GetBusStatsRequest";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.GetBusStatsRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.GetBusStatsRequest".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -647,25 +362,6 @@ pub struct TopicStats {
     /// Events that are kept.
     #[prost(uint64, tag = "2")]
     pub retained: u64,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for TopicStats {
-    const NAME: &'static str = "TopicStats";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.TopicStats".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.TopicStats".into()
-    }
 }
 #[allow(
     dead_code,
@@ -722,25 +418,6 @@ pub struct SubscriberStats {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for SubscriberStats {
-    const NAME: &'static str = "SubscriberStats";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.SubscriberStats".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.SubscriberStats".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What the bus allows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -772,25 +449,6 @@ pub struct BusLimits {
     /// Bytes of these.
     #[prost(uint64, tag = "9")]
     pub retained_bytes: u64,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for BusLimits {
-    const NAME: &'static str = "BusLimits";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.BusLimits".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.BusLimits".into()
-    }
 }
 #[allow(
     dead_code,
@@ -839,25 +497,6 @@ pub struct GetBusStatsResponse {
     /// What the bus allows.
     #[prost(message, optional, tag = "11")]
     pub limits: ::core::option::Option<BusLimits>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for GetBusStatsResponse {
-    const NAME: &'static str = "GetBusStatsResponse";
-    const PACKAGE: &'static str = "daemoneye.eventbus.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.eventbus.v1.GetBusStatsResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.eventbus.v1.GetBusStatsResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -926,30 +565,106 @@ impl GapReason {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x26ec_a222_bc3d_9cd0> for BusLimits {}
+impl ::daemoneye_ipc::prost::Name for BusLimits {
+    const NAME: &'static ::core::primitive::str = "BusLimits";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1abe_945c_07ed_5aa1> for Event {}
+impl ::daemoneye_ipc::prost::Name for Event {
+    const NAME: &'static ::core::primitive::str = "Event";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0db5_62e1_bff8_0d42> for Gap {}
+impl ::daemoneye_ipc::prost::Name for Gap {
+    const NAME: &'static ::core::primitive::str = "Gap";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x8290_7d37_a502_8920>
 for GetBusStatsRequest {}
+impl ::daemoneye_ipc::prost::Name for GetBusStatsRequest {
+    const NAME: &'static ::core::primitive::str = "GetBusStatsRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x9138_d79b_c893_ed7b>
 for GetBusStatsResponse {}
+impl ::daemoneye_ipc::prost::Name for GetBusStatsResponse {
+    const NAME: &'static ::core::primitive::str = "GetBusStatsResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1efb_646c_76d2_3a92> for Progress {}
+impl ::daemoneye_ipc::prost::Name for Progress {
+    const NAME: &'static ::core::primitive::str = "Progress";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7849_38f6_f684_b6dd> for Publication {}
+impl ::daemoneye_ipc::prost::Name for Publication {
+    const NAME: &'static ::core::primitive::str = "Publication";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xbeb7_b6d2_e290_200a> for PublishRequest {}
+impl ::daemoneye_ipc::prost::Name for PublishRequest {
+    const NAME: &'static ::core::primitive::str = "PublishRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x10e3_3f40_b910_7d73> for PublishResponse {}
+impl ::daemoneye_ipc::prost::Name for PublishResponse {
+    const NAME: &'static ::core::primitive::str = "PublishResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf270_9519_4760_64db>
 for PublishStreamRequest {}
+impl ::daemoneye_ipc::prost::Name for PublishStreamRequest {
+    const NAME: &'static ::core::primitive::str = "PublishStreamRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xa0ea_8ca8_0fce_6963>
 for PublishStreamResponse {}
+impl ::daemoneye_ipc::prost::Name for PublishStreamResponse {
+    const NAME: &'static ::core::primitive::str = "PublishStreamResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf38b_39d2_b914_b8ea> for Publisher {}
+impl ::daemoneye_ipc::prost::Name for Publisher {
+    const NAME: &'static ::core::primitive::str = "Publisher";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x47ad_293e_63f1_78c7> for SubscribeRequest {}
+impl ::daemoneye_ipc::prost::Name for SubscribeRequest {
+    const NAME: &'static ::core::primitive::str = "SubscribeRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x9ff1_1dfb_c8b0_028b> for SubscribeResponse {}
+impl ::daemoneye_ipc::prost::Name for SubscribeResponse {
+    const NAME: &'static ::core::primitive::str = "SubscribeResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x316b_5b9e_2798_d82f> for Subscribed {}
+impl ::daemoneye_ipc::prost::Name for Subscribed {
+    const NAME: &'static ::core::primitive::str = "Subscribed";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x5e12_2077_7331_2b1b> for SubscriberStats {}
+impl ::daemoneye_ipc::prost::Name for SubscriberStats {
+    const NAME: &'static ::core::primitive::str = "SubscriberStats";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3f54_7ac9_f39f_645e> for TopicStats {}
+impl ::daemoneye_ipc::prost::Name for TopicStats {
+    const NAME: &'static ::core::primitive::str = "TopicStats";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xdaf6_6a8b_c30c_b391>
 for UnsubscribeRequest {}
+impl ::daemoneye_ipc::prost::Name for UnsubscribeRequest {
+    const NAME: &'static ::core::primitive::str = "UnsubscribeRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe3af_253a_3ab7_bbca>
 for UnsubscribeResponse {}
+impl ::daemoneye_ipc::prost::Name for UnsubscribeResponse {
+    const NAME: &'static ::core::primitive::str = "UnsubscribeResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.eventbus.v1";
+}
 /// Takes events from publishers and passes them to those who have subscribed to their topics.
 ///
 /// Publishing never waits for a subscriber. Each subscriber has a queue; when it is full, the oldest events

@@ -72,25 +72,6 @@ pub struct ProcessRecord {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ProcessRecord {
-    const NAME: &'static str = "ProcessRecord";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.ProcessRecord".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.ProcessRecord".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Which processes; a record has to pass every list that is not empty.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -117,25 +98,6 @@ pub struct ProcessFilter {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ProcessFilter {
-    const NAME: &'static str = "ProcessFilter";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.ProcessFilter".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.ProcessFilter".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What the caller would like.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -143,25 +105,6 @@ pub struct NegotiateCapabilitiesRequest {
     /// What the caller wants to use.
     #[prost(enumeration = "Capability", repeated, packed = "false", tag = "1")]
     pub wanted: ::daemoneye_ipc::prost::alloc::vec::Vec<i32>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for NegotiateCapabilitiesRequest {
-    const NAME: &'static str = "NegotiateCapabilitiesRequest";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.NegotiateCapabilitiesRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.NegotiateCapabilitiesRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -198,25 +141,6 @@ pub struct NegotiateCapabilitiesResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for NegotiateCapabilitiesResponse {
-    const NAME: &'static str = "NegotiateCapabilitiesResponse";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.NegotiateCapabilitiesResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.NegotiateCapabilitiesResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Which processes to list, and how.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -243,25 +167,6 @@ pub struct ListProcessesRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ListProcessesRequest {
-    const NAME: &'static str = "ListProcessesRequest";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.ListProcessesRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.ListProcessesRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Some of the processes.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -269,25 +174,6 @@ pub struct ListProcessesResponse {
     /// Records, by process id.
     #[prost(message, repeated, tag = "1")]
     pub processes: ::daemoneye_ipc::prost::alloc::vec::Vec<ProcessRecord>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ListProcessesResponse {
-    const NAME: &'static str = "ListProcessesResponse";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.ListProcessesResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.ListProcessesResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -321,25 +207,6 @@ pub struct GetProcessRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for GetProcessRequest {
-    const NAME: &'static str = "GetProcessRequest";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.GetProcessRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.GetProcessRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The process.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -347,25 +214,6 @@ pub struct GetProcessResponse {
     /// Its record.
     #[prost(message, optional, tag = "1")]
     pub process: ::core::option::Option<ProcessRecord>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for GetProcessResponse {
-    const NAME: &'static str = "GetProcessResponse";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.GetProcessResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.GetProcessResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -402,25 +250,6 @@ pub struct CheckProcessHashRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for CheckProcessHashRequest {
-    const NAME: &'static str = "CheckProcessHashRequest";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.CheckProcessHashRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.CheckProcessHashRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// How the check went.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -447,25 +276,6 @@ pub struct CheckProcessHashResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for CheckProcessHashResponse {
-    const NAME: &'static str = "CheckProcessHashResponse";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.CheckProcessHashResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.CheckProcessHashResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Which executable to verify.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -482,25 +292,6 @@ pub struct VerifyExecutableRequest {
     /// Task that this belongs to, for CancelTask; 256 bytes at most.
     #[prost(string, tag = "4")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for VerifyExecutableRequest {
-    const NAME: &'static str = "VerifyExecutableRequest";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.VerifyExecutableRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.VerifyExecutableRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -543,25 +334,6 @@ pub struct VerifyExecutableResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for VerifyExecutableResponse {
-    const NAME: &'static str = "VerifyExecutableResponse";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.VerifyExecutableResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.VerifyExecutableResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Which tree.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -575,25 +347,6 @@ pub struct GetProcessTreeRequest {
     /// Task that this belongs to, for CancelTask; 256 bytes at most.
     #[prost(string, tag = "3")]
     pub task_id: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for GetProcessTreeRequest {
-    const NAME: &'static str = "GetProcessTreeRequest";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.GetProcessTreeRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.GetProcessTreeRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -621,25 +374,6 @@ pub struct GetProcessTreeResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for GetProcessTreeResponse {
-    const NAME: &'static str = "GetProcessTreeResponse";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.GetProcessTreeResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.GetProcessTreeResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A process in a tree.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -650,25 +384,6 @@ pub struct ProcessTreeNode {
     /// Levels below the root.
     #[prost(uint32, tag = "2")]
     pub depth: u32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ProcessTreeNode {
-    const NAME: &'static str = "ProcessTreeNode";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.ProcessTreeNode".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.ProcessTreeNode".into()
-    }
 }
 #[allow(
     dead_code,
@@ -705,25 +420,6 @@ pub struct WatchProcessesRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for WatchProcessesRequest {
-    const NAME: &'static str = "WatchProcessesRequest";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.WatchProcessesRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.WatchProcessesRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A process was started, has changed or ended.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -734,25 +430,6 @@ pub struct ProcessEvent {
     /// The process; for an exit, as it was last seen.
     #[prost(message, optional, tag = "2")]
     pub process: ::core::option::Option<ProcessRecord>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ProcessEvent {
-    const NAME: &'static str = "ProcessEvent";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.ProcessEvent".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.ProcessEvent".into()
-    }
 }
 #[allow(
     dead_code,
@@ -783,48 +460,10 @@ pub struct WatchGap {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for WatchGap {
-    const NAME: &'static str = "WatchGap";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.WatchGap".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.WatchGap".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Events went by that the filter does not let through.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct WatchProgress {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for WatchProgress {
-    const NAME: &'static str = "WatchProgress";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.WatchProgress".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.WatchProgress".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -841,25 +480,6 @@ pub struct WatchStarted {
     /// Processes at this moment.
     #[prost(uint32, tag = "1")]
     pub processes: u32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for WatchStarted {
-    const NAME: &'static str = "WatchStarted";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.WatchStarted".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.WatchStarted".into()
-    }
 }
 #[allow(
     dead_code,
@@ -925,25 +545,6 @@ pub mod watch_processes_response {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for WatchProcessesResponse {
-    const NAME: &'static str = "WatchProcessesResponse";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.WatchProcessesResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.WatchProcessesResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Which task to cancel.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -961,25 +562,6 @@ pub struct CancelTaskRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for CancelTaskRequest {
-    const NAME: &'static str = "CancelTaskRequest";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.CancelTaskRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.CancelTaskRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// What was cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -987,25 +569,6 @@ pub struct CancelTaskResponse {
     /// Calls that were cancelled.
     #[prost(uint32, tag = "1")]
     pub cancelled_calls: u32,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for CancelTaskResponse {
-    const NAME: &'static str = "CancelTaskResponse";
-    const PACKAGE: &'static str = "daemoneye.procmond.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.procmond.v1.CancelTaskResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.procmond.v1.CancelTaskResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -1199,6 +762,10 @@ impl ProcessEventKind {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x7338_c579_08e2_4f6d> for CancelTaskRequest {}
+impl ::daemoneye_ipc::prost::Name for CancelTaskRequest {
+    const NAME: &'static ::core::primitive::str = "CancelTaskRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for CancelTaskRequest {
     fn check(
@@ -1226,8 +793,16 @@ impl ::daemoneye_ipc::validate::Validate for CancelTaskRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xf99c_2c6d_2cb6_6f26>
 for CancelTaskResponse {}
+impl ::daemoneye_ipc::prost::Name for CancelTaskResponse {
+    const NAME: &'static ::core::primitive::str = "CancelTaskResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe482_4f1e_e75e_e14f>
 for CheckProcessHashRequest {}
+impl ::daemoneye_ipc::prost::Name for CheckProcessHashRequest {
+    const NAME: &'static ::core::primitive::str = "CheckProcessHashRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for CheckProcessHashRequest {
     fn check(
@@ -1301,7 +876,15 @@ impl ::daemoneye_ipc::validate::Validate for CheckProcessHashRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x0677_9100_b1d2_20fb>
 for CheckProcessHashResponse {}
+impl ::daemoneye_ipc::prost::Name for CheckProcessHashResponse {
+    const NAME: &'static ::core::primitive::str = "CheckProcessHashResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd092_d6a7_2177_3038> for GetProcessRequest {}
+impl ::daemoneye_ipc::prost::Name for GetProcessRequest {
+    const NAME: &'static ::core::primitive::str = "GetProcessRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for GetProcessRequest {
     fn check(
@@ -1343,8 +926,16 @@ impl ::daemoneye_ipc::validate::Validate for GetProcessRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x42ad_aa10_97c7_bd24>
 for GetProcessResponse {}
+impl ::daemoneye_ipc::prost::Name for GetProcessResponse {
+    const NAME: &'static ::core::primitive::str = "GetProcessResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x272d_c52b_bcdd_59a1>
 for GetProcessTreeRequest {}
+impl ::daemoneye_ipc::prost::Name for GetProcessTreeRequest {
+    const NAME: &'static ::core::primitive::str = "GetProcessTreeRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for GetProcessTreeRequest {
     fn check(
@@ -1388,8 +979,16 @@ impl ::daemoneye_ipc::validate::Validate for GetProcessTreeRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x177c_410a_1d8c_13d6>
 for GetProcessTreeResponse {}
+impl ::daemoneye_ipc::prost::Name for GetProcessTreeResponse {
+    const NAME: &'static ::core::primitive::str = "GetProcessTreeResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x36a4_b749_408d_6720>
 for ListProcessesRequest {}
+impl ::daemoneye_ipc::prost::Name for ListProcessesRequest {
+    const NAME: &'static ::core::primitive::str = "ListProcessesRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for ListProcessesRequest {
     fn check(
@@ -1442,8 +1041,16 @@ impl ::daemoneye_ipc::validate::Validate for ListProcessesRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xe928_af2f_af05_6d04>
 for ListProcessesResponse {}
+impl ::daemoneye_ipc::prost::Name for ListProcessesResponse {
+    const NAME: &'static ::core::primitive::str = "ListProcessesResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x81c6_f8c5_c7f2_93c4>
 for NegotiateCapabilitiesRequest {}
+impl ::daemoneye_ipc::prost::Name for NegotiateCapabilitiesRequest {
+    const NAME: &'static ::core::primitive::str = "NegotiateCapabilitiesRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for NegotiateCapabilitiesRequest {
     fn check(
@@ -1468,8 +1075,20 @@ impl ::daemoneye_ipc::validate::Validate for NegotiateCapabilitiesRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x8777_2673_ca60_7473>
 for NegotiateCapabilitiesResponse {}
+impl ::daemoneye_ipc::prost::Name for NegotiateCapabilitiesResponse {
+    const NAME: &'static ::core::primitive::str = "NegotiateCapabilitiesResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3f2b_5bdf_8099_e0ae> for ProcessEvent {}
+impl ::daemoneye_ipc::prost::Name for ProcessEvent {
+    const NAME: &'static ::core::primitive::str = "ProcessEvent";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7bad_4aed_ce1f_44e9> for ProcessFilter {}
+impl ::daemoneye_ipc::prost::Name for ProcessFilter {
+    const NAME: &'static ::core::primitive::str = "ProcessFilter";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for ProcessFilter {
     fn check(
@@ -1548,9 +1167,21 @@ impl ::daemoneye_ipc::validate::Validate for ProcessFilter {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xc86b_e759_00cb_f1eb> for ProcessRecord {}
+impl ::daemoneye_ipc::prost::Name for ProcessRecord {
+    const NAME: &'static ::core::primitive::str = "ProcessRecord";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x621b_1926_c44f_8047> for ProcessTreeNode {}
+impl ::daemoneye_ipc::prost::Name for ProcessTreeNode {
+    const NAME: &'static ::core::primitive::str = "ProcessTreeNode";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xff0c_6c06_e7ac_7927>
 for VerifyExecutableRequest {}
+impl ::daemoneye_ipc::prost::Name for VerifyExecutableRequest {
+    const NAME: &'static ::core::primitive::str = "VerifyExecutableRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for VerifyExecutableRequest {
     fn check(
@@ -1621,9 +1252,21 @@ impl ::daemoneye_ipc::validate::Validate for VerifyExecutableRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xd90c_7a63_dc51_7e2f>
 for VerifyExecutableResponse {}
+impl ::daemoneye_ipc::prost::Name for VerifyExecutableResponse {
+    const NAME: &'static ::core::primitive::str = "VerifyExecutableResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x8f27_c4b1_c2ea_96d1> for WatchGap {}
+impl ::daemoneye_ipc::prost::Name for WatchGap {
+    const NAME: &'static ::core::primitive::str = "WatchGap";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x8ef0_db02_2c7e_a664>
 for WatchProcessesRequest {}
+impl ::daemoneye_ipc::prost::Name for WatchProcessesRequest {
+    const NAME: &'static ::core::primitive::str = "WatchProcessesRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for WatchProcessesRequest {
     fn check(
@@ -1668,8 +1311,20 @@ impl ::daemoneye_ipc::validate::Validate for WatchProcessesRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x7a01_1761_b4b7_943c>
 for WatchProcessesResponse {}
+impl ::daemoneye_ipc::prost::Name for WatchProcessesResponse {
+    const NAME: &'static ::core::primitive::str = "WatchProcessesResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xbfdf_d852_6067_baff> for WatchProgress {}
+impl ::daemoneye_ipc::prost::Name for WatchProgress {
+    const NAME: &'static ::core::primitive::str = "WatchProgress";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7f05_f895_4639_7823> for WatchStarted {}
+impl ::daemoneye_ipc::prost::Name for WatchStarted {
+    const NAME: &'static ::core::primitive::str = "WatchStarted";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.procmond.v1";
+}
 /// Watches the processes of a machine.
 ///
 /// Handler of the service `daemoneye.procmond.v1.ProcessMonitor`.

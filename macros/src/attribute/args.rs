@@ -122,24 +122,58 @@ enum Value {
 impl Parse for Argument {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         // `crate` is a keyword.
-        let name = input.call(Ident::parse_any)?;
+        let name = input.call(Ident::parse_any).map_err(says(
+            "an argument has a name: `schema = \"schemas/….proto\", service = \"package.v1.Service\"`",
+        ))?;
+        let Some(form) = form(&name) else {
+            if input.parse::<Option<Token![=]>>()?.is_some() {
+                input.parse::<syn::Expr>()?;
+            }
+            let value = Value::Unknown;
+            return Ok(Self { name, value });
+        };
+        if !input.peek(Token![=]) {
+            let text = format!("`{name}` has no value: write `{form}`");
+            return Err(syn::Error::new(name.span(), text));
+        }
         input.parse::<Token![=]>()?;
-        let value = match name.to_string().as_str() {
-            "schema" => Value::Schema(input.parse()?),
-            "service" => Value::Service(input.parse()?),
+        let value = Value::parse(&name, input).map_err(says(&format!("write `{form}`")))?;
+        Ok(Self { name, value })
+    }
+}
+
+impl Value {
+    fn parse(name: &Ident, input: ParseStream<'_>) -> syn::Result<Self> {
+        Ok(match name.to_string().as_str() {
+            "schema" => Self::Schema(input.parse()?),
+            "service" => Self::Service(input.parse()?),
             "includes" => {
                 let list;
                 bracketed!(list in input);
                 let list = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
-                Value::Includes(list.into_iter().collect())
+                Self::Includes(list.into_iter().collect())
             }
-            "messages" => Value::Messages(input.call(Path::parse_mod_style)?),
-            "crate" => Value::Runtime(input.call(Path::parse_mod_style)?),
-            _ => {
-                input.parse::<syn::Expr>()?;
-                Value::Unknown
-            }
-        };
-        Ok(Self { name, value })
+            "messages" => Self::Messages(input.call(Path::parse_mod_style)?),
+            "crate" => Self::Runtime(input.call(Path::parse_mod_style)?),
+            _ => Self::Unknown,
+        })
     }
+}
+
+/// How an argument is written; `None` if there is none of that name.
+fn form(name: &Ident) -> Option<&'static str> {
+    const FORMS: [&str; 5] = [
+        "schema = \"schemas/….proto\"",
+        "service = \"package.v1.Service\"",
+        "includes = [\"schemas\"]",
+        "messages = crate::module",
+        "crate = ::daemoneye_ipc",
+    ];
+    let at = NAMES.iter().position(|known| name == known)?;
+    FORMS.get(at).copied()
+}
+
+/// Puts a text in place of the parser's, at the same token.
+fn says(text: &str) -> impl Fn(syn::Error) -> syn::Error {
+    move |error| syn::Error::new(error.span(), text)
 }

@@ -26,7 +26,7 @@ pub(super) fn calls(
     runtime: &Path,
 ) -> BTreeMap<String, Call> {
     let calls = answers.iter().filter_map(|answer| {
-        let plain = plain_request(answer) && plain_reply(answer);
+        let plain = plain_context(answer) && plain_request(answer) && plain_reply(answer);
         let call = Call {
             cfg: answer.cfg.clone(),
             words: (!plain).then(|| words(answer, handler, runtime)),
@@ -34,6 +34,10 @@ pub(super) fn calls(
         (!plain || !call.cfg.is_empty()).then(|| (answer.method.rust_name.clone(), call))
     });
     calls.collect()
+}
+
+fn plain_context(answer: &Answer<'_>) -> bool {
+    last_segment(answer.context).is_some_and(|name| name == "CallContext")
 }
 
 fn plain_request(answer: &Answer<'_>) -> bool {
@@ -83,17 +87,40 @@ fn is_called(ty: &Type, message: &TypeRef) -> bool {
 /// its `impl` hold. So the traits' functions, which do nothing, are called for wrong types alone.
 fn words(answer: &Answer<'_>, handler: &Ident, runtime: &Path) -> TokenStream {
     let method = names::ident(&answer.method.rust_name);
-    let request = answer.request;
+    let (context, request) = (answer.context, answer.request);
     let words = Words::of(answer.method);
+    let meet = meet(runtime);
     let take = take(answer, &words, runtime);
     let give = give(answer, &words, runtime);
     quote! {
+        #meet
         #take
         #give
+        let context = __Meet::<#context>(::core::marker::PhantomData).meet(call.context());
         let taken = __Take::<#request>(::core::marker::PhantomData).take(&call);
-        if let ::core::option::Option::Some(request) = taken {
-            let reply = #handler::#method(&*handler, call.context(), request).await;
+        if let (::core::option::Option::Some(context), ::core::option::Option::Some(request)) =
+            (context, taken)
+        {
+            let reply = #handler::#method(&*handler, context, request).await;
             __Give(reply).give(&call).await;
+        }
+    }
+}
+
+/// Gives the context, if it is what is asked for.
+fn meet(runtime: &Path) -> TokenStream {
+    quote! {
+        struct __Meet<T: ?::core::marker::Sized>(::core::marker::PhantomData<T>);
+        trait __MeetNobody<T: ?::core::marker::Sized>: ::core::marker::Sized {
+            fn meet(self, _: &#runtime::CallContext) -> ::core::option::Option<&T> {
+                ::core::option::Option::None
+            }
+        }
+        impl<T: ?::core::marker::Sized> __MeetNobody<T> for __Meet<T> {}
+        impl __Meet<#runtime::CallContext> {
+            fn meet(self, context: &#runtime::CallContext) -> ::core::option::Option<&#runtime::CallContext> {
+                ::core::option::Option::Some(context)
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use daemoneye_ipc_codegen::emit::method_signature;
 use daemoneye_ipc_codegen::model::{Method, Service};
 use proc_macro2::TokenStream;
 use syn::{
-    Attribute, FnArg, GenericArgument, ItemTrait, Pat, PatType, Path, PathArguments, Receiver,
-    ReturnType, TraitItem, TraitItemFn, Type, TypeImplTrait, TypeParamBound,
+    Attribute, FnArg, GenericArgument, ItemTrait, Lifetime, Pat, PatType, Path, PathArguments,
+    Receiver, ReturnType, TraitItem, TraitItemFn, Type, TypeImplTrait, TypeParamBound,
 };
 
 use super::cfg::{cfg_of, hides, hides_behind_cfg_attr};
@@ -18,6 +18,8 @@ use super::errors::{Errors, nearest};
 pub(super) struct Answer<'a> {
     /// The method.
     pub(super) method: &'a Method,
+    /// What the context's parameter refers to.
+    pub(super) context: &'a Type,
     /// The type of the last parameter.
     pub(super) request: &'a Type,
     /// The type that the function returns.
@@ -184,13 +186,14 @@ fn check_function<'a>(
 ) -> Option<Answer<'a>> {
     let mut found = Errors::default();
     check_qualifiers(function, &mut found);
-    let request = check_parameters(function, method, &mut found);
+    let parameters = check_parameters(function, method, &mut found);
     let reply = check_reply(function, method, &mut found);
     let sound = found.is_empty();
     errors.append(found);
-    match (request, reply) {
-        (Some(request), Some(reply)) if sound => Some(Answer {
+    match (parameters, reply) {
+        (Some((context, request)), Some(reply)) if sound => Some(Answer {
             method,
+            context,
             request,
             reply,
             cfg: cfg_of(function),
@@ -240,7 +243,7 @@ fn check_parameters<'a>(
     function: &'a TraitItemFn,
     method: &Method,
     errors: &mut Errors,
-) -> Option<&'a Type> {
+) -> Option<(&'a Type, &'a Type)> {
     for attribute in function.sig.inputs.iter().flat_map(attributes) {
         if hides(attribute) {
             errors.on(
@@ -286,14 +289,34 @@ fn check_parameters<'a>(
     for parameter in &typed {
         check_pattern(&parameter.pat, errors);
     }
-    if !matches!(&*context.ty, Type::Reference(reference) if reference.mutability.is_none()) {
+    check_request(&request.ty, method, errors);
+    Some((check_context(&context.ty, errors)?, &request.ty))
+}
+
+/// What the context's type refers to.
+fn check_context<'a>(ty: &'a Type, errors: &mut Errors) -> Option<&'a Type> {
+    const CONTEXT: &str = "the parameter after `&self` is `ctx: &CallContext`";
+    let reference = match ty {
+        Type::Reference(reference) if reference.mutability.is_none() => reference,
+        _ => {
+            errors.on(ty, CONTEXT);
+            return None;
+        }
+    };
+    if matches!(&*reference.elem, Type::ImplTrait(_) | Type::TraitObject(_)) {
+        errors.on(ty, CONTEXT);
+    }
+    check_lifetime(reference.lifetime.as_ref(), errors);
+    Some(&reference.elem)
+}
+
+fn check_lifetime(lifetime: Option<&Lifetime>, errors: &mut Errors) {
+    if let Some(lifetime) = lifetime.filter(|lifetime| lifetime.ident != "_") {
         errors.on(
-            &context.ty,
-            "the parameter after `&self` is `ctx: &CallContext`",
+            lifetime,
+            "what is borrowed here is the call's own, and ends with it: write no lifetime",
         );
     }
-    check_request(&request.ty, method, errors);
-    Some(&request.ty)
 }
 
 fn attributes(input: &FnArg) -> &[Attribute] {
@@ -312,6 +335,8 @@ fn check_receiver(receiver: &Receiver, errors: &mut Errors) {
             receiver,
             "a handler method takes `&self`: one handler serves many calls at once",
         );
+    } else if let Some((_, lifetime)) = &receiver.reference {
+        check_lifetime(lifetime.as_ref(), errors);
     }
 }
 

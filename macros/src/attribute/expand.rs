@@ -39,7 +39,7 @@ pub(super) fn with_service(
         Dispatch::Inert
     };
     let package = package_of(&service.full_name);
-    let checks = types::checks(answers, &schema.runtime);
+    let checks = types::checks(answers, &input.ident, &schema.runtime);
     let rest = expand(input, &schema.runtime, errors, |scope| {
         let (messages, scope) = messages(input, arguments, schema, package, scope)?;
         let items = service_items(service, &scope, &dispatch)?;
@@ -127,7 +127,8 @@ fn messages(
                 .package(package)
                 .map(module_path)
                 .unwrap_or_default();
-            let path = syn::parse_quote!(self::#module::packages #inner);
+            // Not `self::…`: a trait in the body of a function has it beside it as well.
+            let path = syn::parse_quote!(#module::packages #inner);
             let messages = message_module(input, &inner, schema)?;
             Ok((messages, scope.with_messages(path)))
         }

@@ -59,6 +59,13 @@ fn read(
     crate_dir: &FilePath,
     errors: &mut Errors,
 ) -> Option<ReadSchema> {
+    if given.value().is_empty() {
+        errors.on(
+            given,
+            "the path is empty: name the file, as in `schema = \"schemas/….proto\"`",
+        );
+        return None;
+    }
     let path = inside_workspace(given, crate_dir, errors)?;
     let includes = arguments
         .includes

@@ -10,26 +10,44 @@ use daemoneye_ipc_codegen::message_hash;
 use daemoneye_ipc_codegen::model::{Method, TypeRef};
 use heck::ToUpperCamelCase;
 use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{Path, Type};
+use syn::{Ident, Path, Type};
 
 use super::check::{Answer, reply_stream, stream_item};
 
 /// The checks of all answers.
-pub(super) fn checks(answers: &[Answer<'_>], runtime: &Path) -> TokenStream {
+pub(super) fn checks(answers: &[Answer<'_>], handler: &Ident, runtime: &Path) -> TokenStream {
     let mut questions = Vec::new();
     for answer in answers {
         let cfg = &answer.cfg;
-        let asked = [request(answer.method, answer.request, runtime)];
+        let asked = [
+            context(answer.method, answer.context, runtime),
+            request(answer.method, answer.request, runtime),
+        ];
         let asked = asked
             .into_iter()
             .chain(reply(answer.method, answer.reply, runtime));
         // That a message is deprecated is told where the user names it.
+        let asked = asked.map(|question| question.within(handler));
         questions.extend(asked.map(|question| quote!(#cfg #[allow(deprecated)] #question)));
     }
     quote!(#(#questions)*)
+}
+
+fn context(method: &Method, ty: &Type, runtime: &Path) -> Question {
+    Question {
+        name: trait_name(method, "Context"),
+        ty: ty.clone(),
+        implementor: quote!(#runtime::CallContext),
+        parameter: TokenStream::new(),
+        message: format!(
+            "`{}` takes `ctx: &CallContext`, not `&{{Self}}`",
+            method.path
+        ),
+        label: "expected `CallContext`".to_owned(),
+    }
 }
 
 fn request(method: &Method, ty: &Type, runtime: &Path) -> Question {
@@ -45,7 +63,7 @@ fn request(method: &Method, ty: &Type, runtime: &Path) -> Question {
     Question {
         name: trait_name(method, "Request"),
         ty: ty.clone(),
-        bound: marker(&method.input, runtime),
+        parameter: message(&method.input, runtime),
         implementor,
         message: format!("`{}` takes {wanted}, not `{{Self}}`", method.path),
         label: format!("expected {wanted}"),
@@ -61,7 +79,7 @@ fn reply(method: &Method, ty: &Type, runtime: &Path) -> Vec<Question> {
         return vec![Question {
             name: trait_name(method, "Reply"),
             ty: ty.clone(),
-            bound: marker(&method.output, runtime),
+            parameter: message(&method.output, runtime),
             implementor,
             message: format!("`{path}` returns {wanted}, not `{{Self}}`"),
             label: format!("expected {wanted}"),
@@ -73,7 +91,7 @@ fn reply(method: &Method, ty: &Type, runtime: &Path) -> Vec<Question> {
     let whole = Question {
         name: trait_name(method, "Reply"),
         ty: wrapper,
-        bound: TokenStream::new(),
+        parameter: quote!(<M>),
         implementor: implementor.clone(),
         message: format!("`{path}` returns `Result` of a stream and `Status`, not this"),
         label: "expected `Result` of a stream and `Status`".to_owned(),
@@ -81,7 +99,7 @@ fn reply(method: &Method, ty: &Type, runtime: &Path) -> Vec<Question> {
     let items = stream_item(stream).map(|item| Question {
         name: trait_name(method, "Item"),
         ty: item.clone(),
-        bound: marker(&method.output, runtime),
+        parameter: message(&method.output, runtime),
         implementor,
         message: format!("`{path}` streams items of {wanted}, not `{{Self}}`"),
         label: format!("expected {wanted}"),
@@ -95,47 +113,53 @@ fn trait_name(method: &Method, side: &str) -> String {
     format!("__{side}Of{}", method.proto_name.to_upper_camel_case())
 }
 
-/// The bound that only the message of that name meets.
-fn marker(message: &TypeRef, runtime: &Path) -> TokenStream {
+/// A parameter `M` that only the message of that name is.
+fn message(message: &TypeRef, runtime: &Path) -> TokenStream {
     let hash = message_hash(&message.full_name);
-    quote!(: #runtime::__private::IsMessage<#hash>)
+    quote!(<M: #runtime::__private::IsMessage<#hash>>)
 }
 
-/// Whether a type is `implementor` for some `M` within `bound`.
+/// Whether a type is `implementor` for some `parameter`.
 struct Question {
     /// The name of the trait, which shows in the compiler's notes.
     name: String,
     ty: Type,
     implementor: TokenStream,
-    bound: TokenStream,
+    parameter: TokenStream,
     message: String,
     label: String,
 }
 
-impl ToTokens for Question {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
+impl Question {
+    /// Asked inside of a trait that is named like the user's, at the same place: what the compiler cannot
+    /// resolve, it then explains in the very words that it has for the user's trait, and cargo shows
+    /// one of two equal errors.
+    fn within(self, handler: &Ident) -> TokenStream {
         let Self {
             ty,
             implementor,
-            bound,
+            parameter,
             message,
             label,
             ..
-        } = self;
+        } = &self;
         let name = format_ident!("{}", self.name);
         // The user's span without our marks, so that the error is not said to come from a macro.
         let asked = quote_spanned!(ty.span()=> <#ty as #name>::ASKED);
-        tokens.extend(quote! {
+        quote! {
             const _: () = {
                 #[diagnostic::on_unimplemented(message = #message, label = #label)]
                 trait #name {
                     const ASKED: () = ();
                 }
                 #[diagnostic::do_not_recommend]
-                impl<M #bound> #name for #implementor {}
-                const _: () = #asked;
+                impl #parameter #name for #implementor {}
+                #[allow(dead_code)]
+                trait #handler {
+                    const ASKED: () = #asked;
+                }
             };
-        });
+        }
     }
 }
 

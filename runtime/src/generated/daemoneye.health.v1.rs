@@ -40,25 +40,6 @@ pub struct ComponentHealth {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ComponentHealth {
-    const NAME: &'static str = "ComponentHealth";
-    const PACKAGE: &'static str = "daemoneye.health.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.health.v1.ComponentHealth".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.health.v1.ComponentHealth".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Asks for health.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -66,25 +47,6 @@ pub struct CheckRequest {
     /// Only this component; all if empty.
     #[prost(string, tag = "1")]
     pub component: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for CheckRequest {
-    const NAME: &'static str = "CheckRequest";
-    const PACKAGE: &'static str = "daemoneye.health.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.health.v1.CheckRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.health.v1.CheckRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -118,25 +80,6 @@ pub struct CheckResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for CheckResponse {
-    const NAME: &'static str = "CheckResponse";
-    const PACKAGE: &'static str = "daemoneye.health.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.health.v1.CheckResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.health.v1.CheckResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Asks for health and its changes.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -144,25 +87,6 @@ pub struct WatchRequest {
     /// Only this component; all if empty.
     #[prost(string, tag = "1")]
     pub component: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for WatchRequest {
-    const NAME: &'static str = "WatchRequest";
-    const PACKAGE: &'static str = "daemoneye.health.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.health.v1.WatchRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.health.v1.WatchRequest".into()
-    }
 }
 #[allow(
     dead_code,
@@ -193,25 +117,6 @@ pub struct WatchResponse {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for WatchResponse {
-    const NAME: &'static str = "WatchResponse";
-    const PACKAGE: &'static str = "daemoneye.health.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.health.v1.WatchResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.health.v1.WatchResponse".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Asks for an echo.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -229,25 +134,6 @@ pub struct PingRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for PingRequest {
-    const NAME: &'static str = "PingRequest";
-    const PACKAGE: &'static str = "daemoneye.health.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.health.v1.PingRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.health.v1.PingRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The echo.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -255,25 +141,6 @@ pub struct PingResponse {
     /// The request's bytes.
     #[prost(bytes = "bytes", tag = "1")]
     pub payload: ::daemoneye_ipc::prost::bytes::Bytes,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for PingResponse {
-    const NAME: &'static str = "PingResponse";
-    const PACKAGE: &'static str = "daemoneye.health.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.health.v1.PingResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.health.v1.PingResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -342,12 +209,40 @@ impl HealthStatus {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xae04_3c1a_4da2_9f5a> for CheckRequest {}
+impl ::daemoneye_ipc::prost::Name for CheckRequest {
+    const NAME: &'static ::core::primitive::str = "CheckRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.health.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xad77_b000_bc43_eb57> for CheckResponse {}
+impl ::daemoneye_ipc::prost::Name for CheckResponse {
+    const NAME: &'static ::core::primitive::str = "CheckResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.health.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0c19_fe97_5110_79d3> for ComponentHealth {}
+impl ::daemoneye_ipc::prost::Name for ComponentHealth {
+    const NAME: &'static ::core::primitive::str = "ComponentHealth";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.health.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x2584_3223_dcac_85bc> for PingRequest {}
+impl ::daemoneye_ipc::prost::Name for PingRequest {
+    const NAME: &'static ::core::primitive::str = "PingRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.health.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc7bb_ef1c_a571_3bf1> for PingResponse {}
+impl ::daemoneye_ipc::prost::Name for PingResponse {
+    const NAME: &'static ::core::primitive::str = "PingResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.health.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xbccc_8344_d7d0_eddd> for WatchRequest {}
+impl ::daemoneye_ipc::prost::Name for WatchRequest {
+    const NAME: &'static ::core::primitive::str = "WatchRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.health.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7738_ae37_f068_1629> for WatchResponse {}
+impl ::daemoneye_ipc::prost::Name for WatchResponse {
+    const NAME: &'static ::core::primitive::str = "WatchResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.health.v1";
+}
 /// Answers how the daemon and its components are.
 ///
 /// Handler of the service `daemoneye.health.v1.Health`.

@@ -21,25 +21,6 @@ pub struct ListConnectionsRequest {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ListConnectionsRequest {
-    const NAME: &'static str = "ListConnectionsRequest";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.ListConnectionsRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.ListConnectionsRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The connections of a server.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -47,25 +28,6 @@ pub struct ListConnectionsResponse {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub connections: ::daemoneye_ipc::prost::alloc::vec::Vec<Connection>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ListConnectionsResponse {
-    const NAME: &'static str = "ListConnectionsResponse";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.ListConnectionsResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.ListConnectionsResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -117,25 +79,6 @@ pub struct Connection {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Connection {
-    const NAME: &'static str = "Connection";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.Connection".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.Connection".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -149,25 +92,6 @@ pub struct Peer {
     /// Process id when it connected; absent if it is in another pid namespace.
     #[prost(int32, optional, tag = "3")]
     pub pid: ::core::option::Option<i32>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Peer {
-    const NAME: &'static str = "Peer";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.Peer".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.Peer".into()
-    }
 }
 #[allow(
     dead_code,
@@ -195,25 +119,6 @@ pub struct ListCallsRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ListCallsRequest {
-    const NAME: &'static str = "ListCallsRequest";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.ListCallsRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.ListCallsRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The calls of a server.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -221,25 +126,6 @@ pub struct ListCallsResponse {
     /// By connection, oldest first.
     #[prost(message, repeated, tag = "1")]
     pub calls: ::daemoneye_ipc::prost::alloc::vec::Vec<Call>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ListCallsResponse {
-    const NAME: &'static str = "ListCallsResponse";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.ListCallsResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.ListCallsResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -288,48 +174,10 @@ pub struct Call {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Call {
-    const NAME: &'static str = "Call";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.Call".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.Call".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Asks for the counters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct GetStatsRequest {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for GetStatsRequest {
-    const NAME: &'static str = "GetStatsRequest";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.GetStatsRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.GetStatsRequest".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -346,25 +194,6 @@ pub struct GetStatsResponse {
     /// They.
     #[prost(message, optional, tag = "1")]
     pub stats: ::core::option::Option<Stats>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for GetStatsResponse {
-    const NAME: &'static str = "GetStatsResponse";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.GetStatsResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.GetStatsResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -393,25 +222,6 @@ pub struct WatchStatsRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for WatchStatsRequest {
-    const NAME: &'static str = "WatchStatsRequest";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.WatchStatsRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.WatchStatsRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The counters of a server at one time.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -419,25 +229,6 @@ pub struct WatchStatsResponse {
     /// They.
     #[prost(message, optional, tag = "1")]
     pub stats: ::core::option::Option<Stats>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for WatchStatsResponse {
-    const NAME: &'static str = "WatchStatsResponse";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.WatchStatsResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.WatchStatsResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -507,25 +298,6 @@ pub struct Stats {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Stats {
-    const NAME: &'static str = "Stats";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.Stats".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.Stats".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// How many calls ended with a status code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -536,25 +308,6 @@ pub struct CodeCount {
     /// Calls.
     #[prost(uint64, tag = "2")]
     pub count: u64,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for CodeCount {
-    const NAME: &'static str = "CodeCount";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.CodeCount".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.CodeCount".into()
-    }
 }
 #[allow(
     dead_code,
@@ -576,40 +329,73 @@ pub struct FaultCount {
     #[prost(uint64, tag = "2")]
     pub count: u64,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for FaultCount {
-    const NAME: &'static str = "FaultCount";
-    const PACKAGE: &'static str = "daemoneye.introspection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.introspection.v1.FaultCount".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.introspection.v1.FaultCount".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xee23_3f43_98f2_6b9c> for Call {}
+impl ::daemoneye_ipc::prost::Name for Call {
+    const NAME: &'static ::core::primitive::str = "Call";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x6fa4_1f2c_8414_0d31> for CodeCount {}
+impl ::daemoneye_ipc::prost::Name for CodeCount {
+    const NAME: &'static ::core::primitive::str = "CodeCount";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1834_f808_1c96_319b> for Connection {}
+impl ::daemoneye_ipc::prost::Name for Connection {
+    const NAME: &'static ::core::primitive::str = "Connection";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x080a_90ef_0e30_f5f1> for FaultCount {}
+impl ::daemoneye_ipc::prost::Name for FaultCount {
+    const NAME: &'static ::core::primitive::str = "FaultCount";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc5b4_97d6_eb7a_279f> for GetStatsRequest {}
+impl ::daemoneye_ipc::prost::Name for GetStatsRequest {
+    const NAME: &'static ::core::primitive::str = "GetStatsRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1520_f045_73f1_7862> for GetStatsResponse {}
+impl ::daemoneye_ipc::prost::Name for GetStatsResponse {
+    const NAME: &'static ::core::primitive::str = "GetStatsResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x8eb7_ccbf_d2f8_bb38> for ListCallsRequest {}
+impl ::daemoneye_ipc::prost::Name for ListCallsRequest {
+    const NAME: &'static ::core::primitive::str = "ListCallsRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xdbe1_54c2_1a2f_9ef0> for ListCallsResponse {}
+impl ::daemoneye_ipc::prost::Name for ListCallsResponse {
+    const NAME: &'static ::core::primitive::str = "ListCallsResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xbc88_1e30_b052_4658>
 for ListConnectionsRequest {}
+impl ::daemoneye_ipc::prost::Name for ListConnectionsRequest {
+    const NAME: &'static ::core::primitive::str = "ListConnectionsRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xde71_f7bb_6e67_7a5a>
 for ListConnectionsResponse {}
+impl ::daemoneye_ipc::prost::Name for ListConnectionsResponse {
+    const NAME: &'static ::core::primitive::str = "ListConnectionsResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xcbeb_d674_a1bb_2f76> for Peer {}
+impl ::daemoneye_ipc::prost::Name for Peer {
+    const NAME: &'static ::core::primitive::str = "Peer";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0d6a_ce72_1cb8_e2dc> for Stats {}
+impl ::daemoneye_ipc::prost::Name for Stats {
+    const NAME: &'static ::core::primitive::str = "Stats";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x17c8_d920_b0f2_73a5> for WatchStatsRequest {}
+impl ::daemoneye_ipc::prost::Name for WatchStatsRequest {
+    const NAME: &'static ::core::primitive::str = "WatchStatsRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for WatchStatsRequest {
     fn check(
@@ -644,6 +430,10 @@ impl ::daemoneye_ipc::validate::Validate for WatchStatsRequest {
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xabf8_8e8c_1dd5_48b4>
 for WatchStatsResponse {}
+impl ::daemoneye_ipc::prost::Name for WatchStatsResponse {
+    const NAME: &'static ::core::primitive::str = "WatchStatsResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.introspection.v1";
+}
 /// Shows the inside of a running server to its own user and to root.
 ///
 /// Handler of the service `daemoneye.introspection.v1.Introspection`.

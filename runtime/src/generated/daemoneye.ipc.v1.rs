@@ -64,25 +64,6 @@ pub struct Envelope {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Envelope {
-    const NAME: &'static str = "Envelope";
-    const PACKAGE: &'static str = "daemoneye.ipc.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.ipc.v1.Envelope".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.ipc.v1.Envelope".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A key-value pair that travels beside a message.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -93,25 +74,6 @@ pub struct Metadata {
     /// The value, any bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub value: ::daemoneye_ipc::prost::bytes::Bytes,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Metadata {
-    const NAME: &'static str = "Metadata";
-    const PACKAGE: &'static str = "daemoneye.ipc.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.ipc.v1.Metadata".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.ipc.v1.Metadata".into()
-    }
 }
 #[allow(
     dead_code,
@@ -154,25 +116,6 @@ pub struct Hello {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Hello {
-    const NAME: &'static str = "Hello";
-    const PACKAGE: &'static str = "daemoneye.ipc.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.ipc.v1.Hello".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.ipc.v1.Hello".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A service in a Hello.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -195,25 +138,6 @@ pub struct ServiceOffer {
     /// Client: calls to this service are to be refused unless schemas match.
     #[prost(bool, tag = "6")]
     pub require: bool,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ServiceOffer {
-    const NAME: &'static str = "ServiceOffer";
-    const PACKAGE: &'static str = "daemoneye.ipc.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.ipc.v1.ServiceOffer".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.ipc.v1.ServiceOffer".into()
-    }
 }
 #[allow(
     dead_code,
@@ -381,6 +305,22 @@ impl Verdict {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xc1d8_2a3f_b584_1508> for Envelope {}
+impl ::daemoneye_ipc::prost::Name for Envelope {
+    const NAME: &'static ::core::primitive::str = "Envelope";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.ipc.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0ee8_9ba3_a6ce_ec89> for Hello {}
+impl ::daemoneye_ipc::prost::Name for Hello {
+    const NAME: &'static ::core::primitive::str = "Hello";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.ipc.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xb80b_1a03_33dc_2291> for Metadata {}
+impl ::daemoneye_ipc::prost::Name for Metadata {
+    const NAME: &'static ::core::primitive::str = "Metadata";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.ipc.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x68d6_6126_659c_8323> for ServiceOffer {}
+impl ::daemoneye_ipc::prost::Name for ServiceOffer {
+    const NAME: &'static ::core::primitive::str = "ServiceOffer";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.ipc.v1";
+}

@@ -21,25 +21,6 @@ pub struct ListServicesRequest {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ListServicesRequest {
-    const NAME: &'static str = "ListServicesRequest";
-    const PACKAGE: &'static str = "daemoneye.reflection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.reflection.v1.ListServicesRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.reflection.v1.ListServicesRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// The services of a server.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -47,25 +28,6 @@ pub struct ListServicesResponse {
     /// In the order in which the server was given them.
     #[prost(message, repeated, tag = "1")]
     pub services: ::daemoneye_ipc::prost::alloc::vec::Vec<ServiceInfo>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for ListServicesResponse {
-    const NAME: &'static str = "ListServicesResponse";
-    const PACKAGE: &'static str = "daemoneye.reflection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.reflection.v1.ListServicesResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.reflection.v1.ListServicesResponse".into()
-    }
 }
 #[allow(
     dead_code,
@@ -104,25 +66,6 @@ pub struct ServiceInfo {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for ServiceInfo {
-    const NAME: &'static str = "ServiceInfo";
-    const PACKAGE: &'static str = "daemoneye.reflection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.reflection.v1.ServiceInfo".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.reflection.v1.ServiceInfo".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Asks for descriptors.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -142,25 +85,6 @@ pub struct GetDescriptorsRequest {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for GetDescriptorsRequest {
-    const NAME: &'static str = "GetDescriptorsRequest";
-    const PACKAGE: &'static str = "daemoneye.reflection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.reflection.v1.GetDescriptorsRequest".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.reflection.v1.GetDescriptorsRequest".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Descriptors, each file once.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -169,34 +93,35 @@ pub struct GetDescriptorsResponse {
     #[prost(message, optional, tag = "1")]
     pub files: ::core::option::Option<::daemoneye_ipc::prost_types::FileDescriptorSet>,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for GetDescriptorsResponse {
-    const NAME: &'static str = "GetDescriptorsResponse";
-    const PACKAGE: &'static str = "daemoneye.reflection.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.reflection.v1.GetDescriptorsResponse".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.reflection.v1.GetDescriptorsResponse".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x620a_5597_da1d_1732>
 for GetDescriptorsRequest {}
+impl ::daemoneye_ipc::prost::Name for GetDescriptorsRequest {
+    const NAME: &'static ::core::primitive::str = "GetDescriptorsRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd4f8_1dfd_1923_82d3>
 for GetDescriptorsResponse {}
+impl ::daemoneye_ipc::prost::Name for GetDescriptorsResponse {
+    const NAME: &'static ::core::primitive::str = "GetDescriptorsResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7ef3_cec6_c723_65cc>
 for ListServicesRequest {}
+impl ::daemoneye_ipc::prost::Name for ListServicesRequest {
+    const NAME: &'static ::core::primitive::str = "ListServicesRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x58d4_42f5_9f87_f10c>
 for ListServicesResponse {}
+impl ::daemoneye_ipc::prost::Name for ListServicesResponse {
+    const NAME: &'static ::core::primitive::str = "ListServicesResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4a00_76b0_3e35_0425> for ServiceInfo {}
+impl ::daemoneye_ipc::prost::Name for ServiceInfo {
+    const NAME: &'static ::core::primitive::str = "ServiceInfo";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
 /// Describes the services of a server.
 ///
 /// Handler of the service `daemoneye.reflection.v1.Reflection`.

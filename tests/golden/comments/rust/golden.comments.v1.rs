@@ -26,25 +26,6 @@ pub struct Count {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Count {
-    const NAME: &'static str = "Count";
-    const PACKAGE: &'static str = "golden.comments.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.comments.v1.Count".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.comments.v1.Count".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A note, with ~~~ and an unclosed fence:
 ///
 /// ```text
@@ -63,27 +44,16 @@ pub struct Note {
     #[prost(string, tag = "3")]
     pub bare: ::daemoneye_ipc::prost::alloc::string::String,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Note {
-    const NAME: &'static str = "Note";
-    const PACKAGE: &'static str = "golden.comments.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.comments.v1.Note".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.comments.v1.Note".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x0580_5770_35b8_835f> for Count {}
+impl ::daemoneye_ipc::prost::Name for Count {
+    const NAME: &'static ::core::primitive::str = "Count";
+    const PACKAGE: &'static ::core::primitive::str = "golden.comments.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf285_02a3_9cd4_e082> for Note {}
+impl ::daemoneye_ipc::prost::Name for Note {
+    const NAME: &'static ::core::primitive::str = "Note";
+    const PACKAGE: &'static ::core::primitive::str = "golden.comments.v1";
+}
 /// Speaks of \[Brackets\], \<b\>markup\</b\>, `code [spans]`, and <https://example.com/a_b?c=d>.
 ///
 /// ```text

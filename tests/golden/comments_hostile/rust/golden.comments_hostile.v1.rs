@@ -78,25 +78,6 @@ pub mod markup {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Markup {
-    const NAME: &'static str = "Markup";
-    const PACKAGE: &'static str = "golden.comments_hostile.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.comments_hostile.v1.Markup".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.comments_hostile.v1.Markup".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// \[Kind\]
 #[derive(
     Clone,
@@ -146,6 +127,10 @@ impl Kind {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x5fcc_2000_f31d_feae> for Markup {}
+impl ::daemoneye_ipc::prost::Name for Markup {
+    const NAME: &'static ::core::primitive::str = "Markup";
+    const PACKAGE: &'static ::core::primitive::str = "golden.comments_hostile.v1";
+}
 /// # A heading
 ///
 /// Fences of every sort:

@@ -97,25 +97,6 @@ pub struct Defaults {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Defaults {
-    const NAME: &'static str = "Defaults";
-    const PACKAGE: &'static str = "golden.defaults.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.defaults.v1.Defaults".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.defaults.v1.Defaults".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(
     Clone,
     Copy,
@@ -169,3 +150,7 @@ impl Level {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x1cb8_badf_3b28_e249> for Defaults {}
+impl ::daemoneye_ipc::prost::Name for Defaults {
+    const NAME: &'static ::core::primitive::str = "Defaults";
+    const PACKAGE: &'static ::core::primitive::str = "golden.defaults.v1";
+}

@@ -26,25 +26,6 @@ pub struct Box {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Box {
-    const NAME: &'static str = "Box";
-    const PACKAGE: &'static str = "golden.deprecated.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.deprecated.v1.Box".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.deprecated.v1.Box".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(
     Clone,
     Copy,
@@ -94,6 +75,10 @@ impl Kind {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xa37c_bbdf_0155_7aa7> for Box {}
+impl ::daemoneye_ipc::prost::Name for Box {
+    const NAME: &'static ::core::primitive::str = "Box";
+    const PACKAGE: &'static ::core::primitive::str = "golden.deprecated.v1";
+}
 /// Handler of the service `golden.deprecated.v1.Attic`.
 #[allow(
     dead_code,

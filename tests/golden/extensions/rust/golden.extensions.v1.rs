@@ -30,35 +30,6 @@ pub mod extended {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Inside {}
-    impl ::daemoneye_ipc::prost::Name for Inside {
-        const NAME: &'static str = "Inside";
-        const PACKAGE: &'static str = "golden.extensions.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.extensions.v1.Extended.Inside".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.extensions.v1.Extended.Inside".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Extended {
-    const NAME: &'static str = "Extended";
-    const PACKAGE: &'static str = "golden.extensions.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.extensions.v1.Extended".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.extensions.v1.Extended".into()
-    }
 }
 #[allow(
     dead_code,
@@ -81,51 +52,32 @@ pub struct Elsewhere {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Elsewhere {
-    const NAME: &'static str = "Elsewhere";
-    const PACKAGE: &'static str = "golden.extensions.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.extensions.v1.Elsewhere".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.extensions.v1.Elsewhere".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Grouped {
     #[prost(int32, optional, tag = "1")]
     pub value: ::core::option::Option<i32>,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Grouped {
-    const NAME: &'static str = "Grouped";
-    const PACKAGE: &'static str = "golden.extensions.v1";
+impl ::daemoneye_ipc::__private::IsMessage<0xa8cb_50ab_ab8d_e43a> for Elsewhere {}
+impl ::daemoneye_ipc::prost::Name for Elsewhere {
+    const NAME: &'static ::core::primitive::str = "Elsewhere";
+    const PACKAGE: &'static ::core::primitive::str = "golden.extensions.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xad29_cf66_dd78_fa78> for Extended {}
+impl ::daemoneye_ipc::prost::Name for Extended {
+    const NAME: &'static ::core::primitive::str = "Extended";
+    const PACKAGE: &'static ::core::primitive::str = "golden.extensions.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xd99b_406f_dd37_70ec> for extended::Inside {}
+impl ::daemoneye_ipc::prost::Name for extended::Inside {
+    const NAME: &'static ::core::primitive::str = "Inside";
+    const PACKAGE: &'static ::core::primitive::str = "golden.extensions.v1";
     fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.extensions.v1.Grouped".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.extensions.v1.Grouped".into()
+        "golden.extensions.v1.Extended.Inside".into()
     }
 }
-impl ::daemoneye_ipc::__private::IsMessage<0xa8cb_50ab_ab8d_e43a> for Elsewhere {}
-impl ::daemoneye_ipc::__private::IsMessage<0xad29_cf66_dd78_fa78> for Extended {}
-impl ::daemoneye_ipc::__private::IsMessage<0xd99b_406f_dd37_70ec> for extended::Inside {}
 impl ::daemoneye_ipc::__private::IsMessage<0x8d58_9966_ab59_fd4e> for Grouped {}
+impl ::daemoneye_ipc::prost::Name for Grouped {
+    const NAME: &'static ::core::primitive::str = "Grouped";
+    const PACKAGE: &'static ::core::primitive::str = "golden.extensions.v1";
+}

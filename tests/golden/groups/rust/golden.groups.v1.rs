@@ -51,26 +51,6 @@ pub mod result {
             #[prost(int32, repeated, packed = "false", tag = "3")]
             pub values: ::daemoneye_ipc::prost::alloc::vec::Vec<i32>,
         }
-        impl ::daemoneye_ipc::prost::Name for Deeper {
-            const NAME: &'static str = "Deeper";
-            const PACKAGE: &'static str = "golden.groups.v1";
-            fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-                "golden.groups.v1.Result.Header.Deeper".into()
-            }
-            fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-                "/golden.groups.v1.Result.Header.Deeper".into()
-            }
-        }
-    }
-    impl ::daemoneye_ipc::prost::Name for Header {
-        const NAME: &'static str = "Header";
-        const PACKAGE: &'static str = "golden.groups.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.groups.v1.Result.Header".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.groups.v1.Result.Header".into()
-        }
     }
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -81,47 +61,17 @@ pub mod result {
         #[prost(message, optional, tag = "2")]
         pub result: ::core::option::Option<super::Result>,
     }
-    impl ::daemoneye_ipc::prost::Name for Item {
-        const NAME: &'static str = "Item";
-        const PACKAGE: &'static str = "golden.groups.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.groups.v1.Result.Item".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.groups.v1.Result.Item".into()
-        }
-    }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Type {
         #[prost(bool, optional, tag = "1")]
         pub self_: ::core::option::Option<bool>,
     }
-    impl ::daemoneye_ipc::prost::Name for Type {
-        const NAME: &'static str = "Type";
-        const PACKAGE: &'static str = "golden.groups.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.groups.v1.Result.Type".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.groups.v1.Result.Type".into()
-        }
-    }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Left {
         #[prost(int32, optional, tag = "1")]
         pub value: ::core::option::Option<i32>,
-    }
-    impl ::daemoneye_ipc::prost::Name for Left {
-        const NAME: &'static str = "Left";
-        const PACKAGE: &'static str = "golden.groups.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.groups.v1.Result.Left".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.groups.v1.Result.Left".into()
-        }
     }
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -132,29 +82,49 @@ pub mod result {
         Right(::daemoneye_ipc::prost::alloc::string::String),
     }
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+impl ::daemoneye_ipc::__private::IsMessage<0xd6df_73b3_8792_bce5> for Result {}
 impl ::daemoneye_ipc::prost::Name for Result {
-    const NAME: &'static str = "Result";
-    const PACKAGE: &'static str = "golden.groups.v1";
+    const NAME: &'static ::core::primitive::str = "Result";
+    const PACKAGE: &'static ::core::primitive::str = "golden.groups.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0x52b9_61d0_de22_1b57> for result::Header {}
+impl ::daemoneye_ipc::prost::Name for result::Header {
+    const NAME: &'static ::core::primitive::str = "Header";
+    const PACKAGE: &'static ::core::primitive::str = "golden.groups.v1";
     fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.groups.v1.Result".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.groups.v1.Result".into()
+        "golden.groups.v1.Result.Header".into()
     }
 }
-impl ::daemoneye_ipc::__private::IsMessage<0xd6df_73b3_8792_bce5> for Result {}
-impl ::daemoneye_ipc::__private::IsMessage<0x52b9_61d0_de22_1b57> for result::Header {}
 impl ::daemoneye_ipc::__private::IsMessage<0xcc15_e2da_9b43_c2e3>
 for result::header::Deeper {}
+impl ::daemoneye_ipc::prost::Name for result::header::Deeper {
+    const NAME: &'static ::core::primitive::str = "Deeper";
+    const PACKAGE: &'static ::core::primitive::str = "golden.groups.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.groups.v1.Result.Header.Deeper".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7450_5444_bb39_b073> for result::Item {}
+impl ::daemoneye_ipc::prost::Name for result::Item {
+    const NAME: &'static ::core::primitive::str = "Item";
+    const PACKAGE: &'static ::core::primitive::str = "golden.groups.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.groups.v1.Result.Item".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xcc42_27f5_475d_9413> for result::Left {}
+impl ::daemoneye_ipc::prost::Name for result::Left {
+    const NAME: &'static ::core::primitive::str = "Left";
+    const PACKAGE: &'static ::core::primitive::str = "golden.groups.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.groups.v1.Result.Left".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xaece_11f5_2f6e_0819> for result::Type {}
+impl ::daemoneye_ipc::prost::Name for result::Type {
+    const NAME: &'static ::core::primitive::str = "Type";
+    const PACKAGE: &'static ::core::primitive::str = "golden.groups.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.groups.v1.Result.Type".into()
+    }
+}

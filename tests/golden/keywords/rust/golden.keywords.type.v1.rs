@@ -29,25 +29,6 @@ pub struct Self_ {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Self_ {
-    const NAME: &'static str = "Self";
-    const PACKAGE: &'static str = "golden.keywords.type.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.keywords.type.v1.Self".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.keywords.type.v1.Self".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Box {
@@ -115,16 +96,6 @@ pub mod r#box {
             }
         }
     }
-    impl ::daemoneye_ipc::prost::Name for Dyn {
-        const NAME: &'static str = "Dyn";
-        const PACKAGE: &'static str = "golden.keywords.type.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.keywords.type.v1.Box.Dyn".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.keywords.type.v1.Box.Dyn".into()
-        }
-    }
     #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub enum Impl {
@@ -134,28 +105,24 @@ pub mod r#box {
         Dyn(Dyn),
     }
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+impl ::daemoneye_ipc::__private::IsMessage<0xdc1d_7560_ed5f_8363> for Box {}
 impl ::daemoneye_ipc::prost::Name for Box {
-    const NAME: &'static str = "Box";
-    const PACKAGE: &'static str = "golden.keywords.type.v1";
+    const NAME: &'static ::core::primitive::str = "Box";
+    const PACKAGE: &'static ::core::primitive::str = "golden.keywords.type.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xf4c9_8605_5956_7361> for r#box::Dyn {}
+impl ::daemoneye_ipc::prost::Name for r#box::Dyn {
+    const NAME: &'static ::core::primitive::str = "Dyn";
+    const PACKAGE: &'static ::core::primitive::str = "golden.keywords.type.v1";
     fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.keywords.type.v1.Box".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.keywords.type.v1.Box".into()
+        "golden.keywords.type.v1.Box.Dyn".into()
     }
 }
-impl ::daemoneye_ipc::__private::IsMessage<0xdc1d_7560_ed5f_8363> for Box {}
-impl ::daemoneye_ipc::__private::IsMessage<0xf4c9_8605_5956_7361> for r#box::Dyn {}
 impl ::daemoneye_ipc::__private::IsMessage<0x0a6b_c422_936d_f1df> for Self_ {}
+impl ::daemoneye_ipc::prost::Name for Self_ {
+    const NAME: &'static ::core::primitive::str = "Self";
+    const PACKAGE: &'static ::core::primitive::str = "golden.keywords.type.v1";
+}
 /// Handler of the service `golden.keywords.type.v1.Match`.
 #[allow(
     dead_code,

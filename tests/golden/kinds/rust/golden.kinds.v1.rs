@@ -21,50 +21,20 @@ pub struct Request {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Request {
-    const NAME: &'static str = "Request";
-    const PACKAGE: &'static str = "golden.kinds.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.kinds.v1.Request".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.kinds.v1.Request".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// A reply.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Reply {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Reply {
-    const NAME: &'static str = "Reply";
-    const PACKAGE: &'static str = "golden.kinds.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.kinds.v1.Reply".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.kinds.v1.Reply".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x6d00_9cf6_f842_22b0> for Reply {}
+impl ::daemoneye_ipc::prost::Name for Reply {
+    const NAME: &'static ::core::primitive::str = "Reply";
+    const PACKAGE: &'static ::core::primitive::str = "golden.kinds.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf73a_7521_0332_eeb9> for Request {}
+impl ::daemoneye_ipc::prost::Name for Request {
+    const NAME: &'static ::core::primitive::str = "Request";
+    const PACKAGE: &'static ::core::primitive::str = "golden.kinds.v1";
+}
 /// Has one method of each kind.
 ///
 /// Handler of the service `golden.kinds.v1.Kinds`.

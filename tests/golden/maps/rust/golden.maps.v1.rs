@@ -90,25 +90,6 @@ pub struct Maps {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Maps {
-    const NAME: &'static str = "Maps";
-    const PACKAGE: &'static str = "golden.maps.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.maps.v1.Maps".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.maps.v1.Maps".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Item {}
@@ -128,16 +109,6 @@ pub mod item {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Deep {}
-    impl ::daemoneye_ipc::prost::Name for Deep {
-        const NAME: &'static str = "Deep";
-        const PACKAGE: &'static str = "golden.maps.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.maps.v1.Item.Deep".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.maps.v1.Item.Deep".into()
-        }
-    }
     #[derive(
         Clone,
         Copy,
@@ -171,25 +142,6 @@ pub mod item {
                 _ => None,
             }
         }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Item {
-    const NAME: &'static str = "Item";
-    const PACKAGE: &'static str = "golden.maps.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.maps.v1.Item".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.maps.v1.Item".into()
     }
 }
 #[allow(
@@ -248,5 +200,20 @@ impl Color {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x8916_b19a_71da_2cbb> for Item {}
+impl ::daemoneye_ipc::prost::Name for Item {
+    const NAME: &'static ::core::primitive::str = "Item";
+    const PACKAGE: &'static ::core::primitive::str = "golden.maps.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3c6f_65a4_35fa_57a7> for item::Deep {}
+impl ::daemoneye_ipc::prost::Name for item::Deep {
+    const NAME: &'static ::core::primitive::str = "Deep";
+    const PACKAGE: &'static ::core::primitive::str = "golden.maps.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.maps.v1.Item.Deep".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7094_471c_465d_1f0b> for Maps {}
+impl ::daemoneye_ipc::prost::Name for Maps {
+    const NAME: &'static ::core::primitive::str = "Maps";
+    const PACKAGE: &'static ::core::primitive::str = "golden.maps.v1";
+}

@@ -11,26 +11,11 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Empty {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Empty {
-    const NAME: &'static str = "Empty";
-    const PACKAGE: &'static str = "golden.method_names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.method_names.v1.Empty".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.method_names.v1.Empty".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x7e07_878b_cb3e_96ae> for Empty {}
+impl ::daemoneye_ipc::prost::Name for Empty {
+    const NAME: &'static ::core::primitive::str = "Empty";
+    const PACKAGE: &'static ::core::primitive::str = "golden.method_names.v1";
+}
 /// Handler of the service `golden.method_names.v1.Names`.
 #[allow(
     dead_code,

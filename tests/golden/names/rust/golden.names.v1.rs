@@ -23,49 +23,11 @@ pub struct Some {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Some {
-    const NAME: &'static str = "Some";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Some".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Some".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct None {
     #[prost(message, optional, tag = "1")]
     pub err: ::core::option::Option<Err>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for None {
-    const NAME: &'static str = "None";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.None".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.None".into()
-    }
 }
 #[allow(
     dead_code,
@@ -91,49 +53,11 @@ pub struct Ok {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Ok {
-    const NAME: &'static str = "Ok";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Ok".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Ok".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Err {
     #[prost(bool, optional, tag = "1")]
     pub r#false: ::core::option::Option<bool>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Err {
-    const NAME: &'static str = "Err";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Err".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Err".into()
-    }
 }
 #[allow(
     dead_code,
@@ -170,25 +94,6 @@ pub mod result {
         Ok(super::Ok),
         #[prost(message, tag = "2")]
         Err(super::Err),
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Result {
-    const NAME: &'static str = "Result";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Result".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Result".into()
     }
 }
 #[allow(
@@ -237,49 +142,11 @@ pub mod option {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Option {
-    const NAME: &'static str = "Option";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Option".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Option".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Request {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<Status>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Request {
-    const NAME: &'static str = "Request";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Request".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Request".into()
-    }
 }
 #[allow(
     dead_code,
@@ -305,25 +172,6 @@ pub struct Response {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Response {
-    const NAME: &'static str = "Response";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Response".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Response".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Status {
@@ -331,25 +179,6 @@ pub struct Status {
     pub code: i32,
     #[prost(string, tag = "2")]
     pub message: ::daemoneye_ipc::prost::alloc::string::String,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Status {
-    const NAME: &'static str = "Status";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Status".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Status".into()
-    }
 }
 #[allow(
     dead_code,
@@ -379,25 +208,6 @@ pub struct Self_ {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Self_ {
-    const NAME: &'static str = "Self";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Self".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Self".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Box {
@@ -413,49 +223,11 @@ pub struct Box {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Box {
-    const NAME: &'static str = "Box";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Box".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Box".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Vec {
     #[prost(message, repeated, tag = "1")]
     pub items: ::daemoneye_ipc::prost::alloc::vec::Vec<Box>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Vec {
-    const NAME: &'static str = "Vec";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Vec".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Vec".into()
-    }
 }
 #[allow(
     dead_code,
@@ -484,25 +256,6 @@ pub struct String {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for String {
-    const NAME: &'static str = "String";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.String".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.String".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Call {
@@ -518,49 +271,11 @@ pub struct Call {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Call {
-    const NAME: &'static str = "Call";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Call".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Call".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Stream {
     #[prost(bytes = "bytes", tag = "1")]
     pub bytes: ::daemoneye_ipc::prost::bytes::Bytes,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Stream {
-    const NAME: &'static str = "Stream";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Stream".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Stream".into()
-    }
 }
 #[allow(
     dead_code,
@@ -588,47 +303,9 @@ pub struct Future {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Future {
-    const NAME: &'static str = "Future";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Future".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Future".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Send {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Send {
-    const NAME: &'static str = "Send";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Send".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Send".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -650,47 +327,9 @@ pub struct Sync {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Sync {
-    const NAME: &'static str = "Sync";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Sync".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Sync".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct IteratorReply {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for IteratorReply {
-    const NAME: &'static str = "IteratorReply";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.IteratorReply".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.IteratorReply".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -712,47 +351,9 @@ pub struct CallContext {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for CallContext {
-    const NAME: &'static str = "CallContext";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.CallContext".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.CallContext".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Inbound {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Inbound {
-    const NAME: &'static str = "Inbound";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Inbound".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Inbound".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -779,25 +380,6 @@ pub struct Message {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Message {
-    const NAME: &'static str = "Message";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Message".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Message".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Name {}
@@ -810,47 +392,9 @@ pub struct Name {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Name {
-    const NAME: &'static str = "Name";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Name".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Name".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Enumeration {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Enumeration {
-    const NAME: &'static str = "Enumeration";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Enumeration".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Enumeration".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -895,47 +439,9 @@ pub mod oneof {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Oneof {
-    const NAME: &'static str = "Oneof";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Oneof".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Oneof".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Arc {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Arc {
-    const NAME: &'static str = "Arc";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Arc".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Arc".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -957,47 +463,9 @@ pub struct Debug {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Debug {
-    const NAME: &'static str = "Debug";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Debug".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Debug".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Clone {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Clone {
-    const NAME: &'static str = "Clone";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Clone".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Clone".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -1019,47 +487,9 @@ pub struct Copy {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Copy {
-    const NAME: &'static str = "Copy";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Copy".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Copy".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct PartialEq {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for PartialEq {
-    const NAME: &'static str = "PartialEq";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.PartialEq".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.PartialEq".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -1081,47 +511,9 @@ pub struct Default {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Default {
-    const NAME: &'static str = "Default";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Default".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Default".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct From {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for From {
-    const NAME: &'static str = "From";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.From".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.From".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -1143,47 +535,9 @@ pub struct Into {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Into {
-    const NAME: &'static str = "Into";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Into".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Into".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct TryFrom {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for TryFrom {
-    const NAME: &'static str = "TryFrom";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.TryFrom".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.TryFrom".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -1211,47 +565,9 @@ pub struct HashMap {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for HashMap {
-    const NAME: &'static str = "HashMap";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.HashMap".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.HashMap".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Fn {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Fn {
-    const NAME: &'static str = "Fn";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Fn".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Fn".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -1273,47 +589,9 @@ pub struct Drop {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Drop {
-    const NAME: &'static str = "Drop";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Drop".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Drop".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Validate {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Validate {
-    const NAME: &'static str = "Validate";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Validate".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Validate".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -1335,47 +613,9 @@ pub struct IsMessage {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for IsMessage {
-    const NAME: &'static str = "IsMessage";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.IsMessage".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.IsMessage".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Stub {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Stub {
-    const NAME: &'static str = "Stub";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Stub".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Stub".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -1397,25 +637,6 @@ pub struct H {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for H {
-    const NAME: &'static str = "H";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.H".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.H".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct T {}
@@ -1428,47 +649,9 @@ pub struct T {}
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for T {
-    const NAME: &'static str = "T";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.T".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.T".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct B {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for B {
-    const NAME: &'static str = "B";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.B".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.B".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -1503,35 +686,6 @@ pub mod str {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Inner {}
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.names.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.names.v1.Str.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.names.v1.Str.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Str {
-    const NAME: &'static str = "Str";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Str".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Str".into()
-    }
 }
 #[allow(
     dead_code,
@@ -1607,25 +761,6 @@ pub mod bool {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Bool {
-    const NAME: &'static str = "Bool";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Bool".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Bool".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct I32 {
@@ -1650,35 +785,6 @@ pub mod i32 {
     pub struct Inner {
         #[prost(int32, tag = "1")]
         pub value: i32,
-    }
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.names.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.names.v1.I32.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.names.v1.I32.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for I32 {
-    const NAME: &'static str = "I32";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.I32".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.I32".into()
     }
 }
 #[allow(
@@ -1714,35 +820,6 @@ pub mod u8 {
     pub struct Inner {
         #[prost(bytes = "bytes", tag = "1")]
         pub value: ::daemoneye_ipc::prost::bytes::Bytes,
-    }
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.names.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.names.v1.U8.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.names.v1.U8.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for U8 {
-    const NAME: &'static str = "U8";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.U8".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.U8".into()
     }
 }
 #[allow(
@@ -1783,35 +860,6 @@ pub mod core {
             ::daemoneye_ipc::prost::alloc::boxed::Box<super::Core>,
         >,
     }
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.names.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.names.v1.Core.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.names.v1.Core.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Core {
-    const NAME: &'static str = "Core";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Core".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Core".into()
-    }
 }
 #[allow(
     dead_code,
@@ -1851,35 +899,6 @@ pub mod std {
             ::daemoneye_ipc::prost::alloc::boxed::Box<super::Std>,
         >,
     }
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.names.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.names.v1.Std.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.names.v1.Std.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Std {
-    const NAME: &'static str = "Std";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Std".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Std".into()
-    }
 }
 #[allow(
     dead_code,
@@ -1909,35 +928,6 @@ pub mod alloc {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Inner {}
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.names.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.names.v1.Alloc.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.names.v1.Alloc.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Alloc {
-    const NAME: &'static str = "Alloc";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Alloc".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Alloc".into()
-    }
 }
 #[allow(
     dead_code,
@@ -1970,35 +960,6 @@ pub mod prost {
         #[prost(message, optional, tag = "1")]
         pub prost: ::core::option::Option<super::Prost>,
     }
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.names.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.names.v1.Prost.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.names.v1.Prost.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Prost {
-    const NAME: &'static str = "Prost";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.Prost".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.Prost".into()
-    }
 }
 #[allow(
     dead_code,
@@ -2028,35 +989,6 @@ pub mod daemoneye_ipc {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Inner {}
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.names.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.names.v1.DaemoneyeIpc.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.names.v1.DaemoneyeIpc.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for DaemoneyeIpc {
-    const NAME: &'static str = "DaemoneyeIpc";
-    const PACKAGE: &'static str = "golden.names.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.names.v1.DaemoneyeIpc".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.names.v1.DaemoneyeIpc".into()
-    }
 }
 #[allow(
     dead_code,
@@ -2172,66 +1104,330 @@ impl Error {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xeffa_6b5a_1578_af8d> for Alloc {}
+impl ::daemoneye_ipc::prost::Name for Alloc {
+    const NAME: &'static ::core::primitive::str = "Alloc";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd3d8_bd1a_251a_949c> for alloc::Inner {}
+impl ::daemoneye_ipc::prost::Name for alloc::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.names.v1.Alloc.Inner".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xbaa1_3dca_159a_a0e7> for Arc {}
+impl ::daemoneye_ipc::prost::Name for Arc {
+    const NAME: &'static ::core::primitive::str = "Arc";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x2535_ee97_c395_c3bb> for B {}
+impl ::daemoneye_ipc::prost::Name for B {
+    const NAME: &'static ::core::primitive::str = "B";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x71b7_595f_21cd_8e96> for Bool {}
+impl ::daemoneye_ipc::prost::Name for Bool {
+    const NAME: &'static ::core::primitive::str = "Bool";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xa63a_accb_7d5b_2b22> for Box {}
+impl ::daemoneye_ipc::prost::Name for Box {
+    const NAME: &'static ::core::primitive::str = "Box";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7a6e_8fbb_af50_9cb9> for Call {}
+impl ::daemoneye_ipc::prost::Name for Call {
+    const NAME: &'static ::core::primitive::str = "Call";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1be6_2d2e_6968_5ce4> for CallContext {}
+impl ::daemoneye_ipc::prost::Name for CallContext {
+    const NAME: &'static ::core::primitive::str = "CallContext";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x2643_f46e_3f9f_f913> for Clone {}
+impl ::daemoneye_ipc::prost::Name for Clone {
+    const NAME: &'static ::core::primitive::str = "Clone";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc289_22be_e01b_106b> for Copy {}
+impl ::daemoneye_ipc::prost::Name for Copy {
+    const NAME: &'static ::core::primitive::str = "Copy";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x9d13_ce3c_35bc_abb7> for Core {}
+impl ::daemoneye_ipc::prost::Name for Core {
+    const NAME: &'static ::core::primitive::str = "Core";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x576b_b0cc_8326_0719> for core::Inner {}
+impl ::daemoneye_ipc::prost::Name for core::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.names.v1.Core.Inner".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x05be_a24d_098b_bb71> for DaemoneyeIpc {}
+impl ::daemoneye_ipc::prost::Name for DaemoneyeIpc {
+    const NAME: &'static ::core::primitive::str = "DaemoneyeIpc";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0caf_31c4_6e31_1e58>
 for daemoneye_ipc::Inner {}
+impl ::daemoneye_ipc::prost::Name for daemoneye_ipc::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.names.v1.DaemoneyeIpc.Inner".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x15d7_7668_074c_f0b8> for Debug {}
+impl ::daemoneye_ipc::prost::Name for Debug {
+    const NAME: &'static ::core::primitive::str = "Debug";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0114_a650_f992_3741> for Default {}
+impl ::daemoneye_ipc::prost::Name for Default {
+    const NAME: &'static ::core::primitive::str = "Default";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x01b2_377a_6c04_93e6> for Drop {}
+impl ::daemoneye_ipc::prost::Name for Drop {
+    const NAME: &'static ::core::primitive::str = "Drop";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x75b0_6772_bc72_fe1f> for Enumeration {}
+impl ::daemoneye_ipc::prost::Name for Enumeration {
+    const NAME: &'static ::core::primitive::str = "Enumeration";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0a5c_fc70_91e2_f672> for Err {}
+impl ::daemoneye_ipc::prost::Name for Err {
+    const NAME: &'static ::core::primitive::str = "Err";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xa4ac_41c3_637f_79d1> for Fn {}
+impl ::daemoneye_ipc::prost::Name for Fn {
+    const NAME: &'static ::core::primitive::str = "Fn";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7974_070a_a959_ed0d> for From {}
+impl ::daemoneye_ipc::prost::Name for From {
+    const NAME: &'static ::core::primitive::str = "From";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x6f7f_fdd5_f565_bc62> for Future {}
+impl ::daemoneye_ipc::prost::Name for Future {
+    const NAME: &'static ::core::primitive::str = "Future";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7665_47c5_c7b9_bbb8> for H {}
+impl ::daemoneye_ipc::prost::Name for H {
+    const NAME: &'static ::core::primitive::str = "H";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x6df9_42d6_a048_e7e5> for HashMap {}
+impl ::daemoneye_ipc::prost::Name for HashMap {
+    const NAME: &'static ::core::primitive::str = "HashMap";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xb311_4d01_ef55_35eb> for I32 {}
+impl ::daemoneye_ipc::prost::Name for I32 {
+    const NAME: &'static ::core::primitive::str = "I32";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x5dc5_31cc_ce4c_3981> for i32::Inner {}
+impl ::daemoneye_ipc::prost::Name for i32::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.names.v1.I32.Inner".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x12f9_71d1_f4c4_a361> for Inbound {}
+impl ::daemoneye_ipc::prost::Name for Inbound {
+    const NAME: &'static ::core::primitive::str = "Inbound";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xba0f_2e56_d45c_40bc> for Into {}
+impl ::daemoneye_ipc::prost::Name for Into {
+    const NAME: &'static ::core::primitive::str = "Into";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf216_8dbe_bbed_2d78> for IsMessage {}
+impl ::daemoneye_ipc::prost::Name for IsMessage {
+    const NAME: &'static ::core::primitive::str = "IsMessage";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1bc0_ad10_b286_604a> for IteratorReply {}
+impl ::daemoneye_ipc::prost::Name for IteratorReply {
+    const NAME: &'static ::core::primitive::str = "IteratorReply";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x470b_8f9d_872f_176b> for Message {}
+impl ::daemoneye_ipc::prost::Name for Message {
+    const NAME: &'static ::core::primitive::str = "Message";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4bda_483c_be49_5b35> for Name {}
+impl ::daemoneye_ipc::prost::Name for Name {
+    const NAME: &'static ::core::primitive::str = "Name";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xa75c_5517_ca6c_a6c0> for None {}
+impl ::daemoneye_ipc::prost::Name for None {
+    const NAME: &'static ::core::primitive::str = "None";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7f73_da52_2c25_079e> for Ok {}
+impl ::daemoneye_ipc::prost::Name for Ok {
+    const NAME: &'static ::core::primitive::str = "Ok";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc6cd_724c_ac02_aaa4> for Oneof {}
+impl ::daemoneye_ipc::prost::Name for Oneof {
+    const NAME: &'static ::core::primitive::str = "Oneof";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe84b_ddfb_e11b_ae6f> for Option {}
+impl ::daemoneye_ipc::prost::Name for Option {
+    const NAME: &'static ::core::primitive::str = "Option";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x6dc1_a44a_5988_cc11> for PartialEq {}
+impl ::daemoneye_ipc::prost::Name for PartialEq {
+    const NAME: &'static ::core::primitive::str = "PartialEq";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4d19_f392_1b1a_e58b> for Prost {}
+impl ::daemoneye_ipc::prost::Name for Prost {
+    const NAME: &'static ::core::primitive::str = "Prost";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x9090_6f02_590a_d3f1> for prost::Inner {}
+impl ::daemoneye_ipc::prost::Name for prost::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.names.v1.Prost.Inner".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe1b7_9d98_6a64_1ac7> for Request {}
+impl ::daemoneye_ipc::prost::Name for Request {
+    const NAME: &'static ::core::primitive::str = "Request";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x25d0_e2df_9f89_396d> for Response {}
+impl ::daemoneye_ipc::prost::Name for Response {
+    const NAME: &'static ::core::primitive::str = "Response";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4752_09ff_c50d_0282> for Result {}
+impl ::daemoneye_ipc::prost::Name for Result {
+    const NAME: &'static ::core::primitive::str = "Result";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xb311_ce36_c731_1a35> for Self_ {}
+impl ::daemoneye_ipc::prost::Name for Self_ {
+    const NAME: &'static ::core::primitive::str = "Self";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xa1ad_fc90_b4a7_6b5f> for Send {}
+impl ::daemoneye_ipc::prost::Name for Send {
+    const NAME: &'static ::core::primitive::str = "Send";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xae23_996f_ceb2_244b> for Some {}
+impl ::daemoneye_ipc::prost::Name for Some {
+    const NAME: &'static ::core::primitive::str = "Some";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x092c_060d_3e99_785d> for Status {}
+impl ::daemoneye_ipc::prost::Name for Status {
+    const NAME: &'static ::core::primitive::str = "Status";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x9c50_ea49_76c5_35d2> for Std {}
+impl ::daemoneye_ipc::prost::Name for Std {
+    const NAME: &'static ::core::primitive::str = "Std";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd412_c065_dcf8_5376> for std::Inner {}
+impl ::daemoneye_ipc::prost::Name for std::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.names.v1.Std.Inner".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x05ca_3143_d3ef_6c2b> for Str {}
+impl ::daemoneye_ipc::prost::Name for Str {
+    const NAME: &'static ::core::primitive::str = "Str";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xb189_18ec_5073_dea3> for str::Inner {}
+impl ::daemoneye_ipc::prost::Name for str::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.names.v1.Str.Inner".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x0b6b_fc08_bb82_54e1> for Stream {}
+impl ::daemoneye_ipc::prost::Name for Stream {
+    const NAME: &'static ::core::primitive::str = "Stream";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc096_6be0_9f71_cdc5> for String {}
+impl ::daemoneye_ipc::prost::Name for String {
+    const NAME: &'static ::core::primitive::str = "String";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3fb0_62fc_848f_c14c> for Stub {}
+impl ::daemoneye_ipc::prost::Name for Stub {
+    const NAME: &'static ::core::primitive::str = "Stub";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xda14_1344_d99c_8729> for Sync {}
+impl ::daemoneye_ipc::prost::Name for Sync {
+    const NAME: &'static ::core::primitive::str = "Sync";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x883a_bd39_2c80_3a4b> for T {}
+impl ::daemoneye_ipc::prost::Name for T {
+    const NAME: &'static ::core::primitive::str = "T";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xae3d_ddf3_ce62_da44> for TryFrom {}
+impl ::daemoneye_ipc::prost::Name for TryFrom {
+    const NAME: &'static ::core::primitive::str = "TryFrom";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4a5e_d8f5_233c_28f6> for U8 {}
+impl ::daemoneye_ipc::prost::Name for U8 {
+    const NAME: &'static ::core::primitive::str = "U8";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7fed_94ca_3677_a96c> for u8::Inner {}
+impl ::daemoneye_ipc::prost::Name for u8::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.names.v1.U8.Inner".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x37b0_f12d_6f90_dd13> for Validate {}
+impl ::daemoneye_ipc::prost::Name for Validate {
+    const NAME: &'static ::core::primitive::str = "Validate";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x303b_4a1a_e270_584c> for Vec {}
+impl ::daemoneye_ipc::prost::Name for Vec {
+    const NAME: &'static ::core::primitive::str = "Vec";
+    const PACKAGE: &'static ::core::primitive::str = "golden.names.v1";
+}
 /// Handler of the service `golden.names.v1.Server`.
 #[allow(
     dead_code,

@@ -86,26 +86,6 @@ pub mod a {
                 }
             }
         }
-        impl ::daemoneye_ipc::prost::Name for A {
-            const NAME: &'static str = "A";
-            const PACKAGE: &'static str = "golden.nested.v1";
-            fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-                "golden.nested.v1.A.A.A".into()
-            }
-            fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-                "/golden.nested.v1.A.A.A".into()
-            }
-        }
-    }
-    impl ::daemoneye_ipc::prost::Name for A {
-        const NAME: &'static str = "A";
-        const PACKAGE: &'static str = "golden.nested.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.nested.v1.A.A".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.nested.v1.A.A".into()
-        }
     }
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -153,16 +133,6 @@ pub mod a {
                 )]
                 #[prost(prost_path = "::daemoneye_ipc::prost")]
                 pub struct Leaf {}
-                impl ::daemoneye_ipc::prost::Name for Leaf {
-                    const NAME: &'static str = "Leaf";
-                    const PACKAGE: &'static str = "golden.nested.v1";
-                    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-                        "golden.nested.v1.A.B.C.D.Leaf".into()
-                    }
-                    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-                        "/golden.nested.v1.A.B.C.D.Leaf".into()
-                    }
-                }
                 #[derive(
                     Clone,
                     Copy,
@@ -198,56 +168,7 @@ pub mod a {
                     }
                 }
             }
-            impl ::daemoneye_ipc::prost::Name for D {
-                const NAME: &'static str = "D";
-                const PACKAGE: &'static str = "golden.nested.v1";
-                fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-                    "golden.nested.v1.A.B.C.D".into()
-                }
-                fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-                    "/golden.nested.v1.A.B.C.D".into()
-                }
-            }
         }
-        impl ::daemoneye_ipc::prost::Name for C {
-            const NAME: &'static str = "C";
-            const PACKAGE: &'static str = "golden.nested.v1";
-            fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-                "golden.nested.v1.A.B.C".into()
-            }
-            fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-                "/golden.nested.v1.A.B.C".into()
-            }
-        }
-    }
-    impl ::daemoneye_ipc::prost::Name for B {
-        const NAME: &'static str = "B";
-        const PACKAGE: &'static str = "golden.nested.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.nested.v1.A.B".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.nested.v1.A.B".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for A {
-    const NAME: &'static str = "A";
-    const PACKAGE: &'static str = "golden.nested.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.nested.v1.A".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.nested.v1.A".into()
     }
 }
 #[allow(
@@ -267,33 +188,64 @@ pub struct B {
     #[prost(enumeration = "a::b::c::d::Kind", tag = "2")]
     pub kind: i32,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for B {
-    const NAME: &'static str = "B";
-    const PACKAGE: &'static str = "golden.nested.v1";
+impl ::daemoneye_ipc::__private::IsMessage<0xca77_8456_e295_af28> for A {}
+impl ::daemoneye_ipc::prost::Name for A {
+    const NAME: &'static ::core::primitive::str = "A";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xd5e5_6ce4_f15f_9cc9> for a::A {}
+impl ::daemoneye_ipc::prost::Name for a::A {
+    const NAME: &'static ::core::primitive::str = "A";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested.v1";
     fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.nested.v1.B".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.nested.v1.B".into()
+        "golden.nested.v1.A.A".into()
     }
 }
-impl ::daemoneye_ipc::__private::IsMessage<0xca77_8456_e295_af28> for A {}
-impl ::daemoneye_ipc::__private::IsMessage<0xd5e5_6ce4_f15f_9cc9> for a::A {}
 impl ::daemoneye_ipc::__private::IsMessage<0xc385_b5ce_6fd9_109e> for a::a::A {}
+impl ::daemoneye_ipc::prost::Name for a::a::A {
+    const NAME: &'static ::core::primitive::str = "A";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.nested.v1.A.A.A".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1567_4e02_06fd_d19a> for a::B {}
+impl ::daemoneye_ipc::prost::Name for a::B {
+    const NAME: &'static ::core::primitive::str = "B";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.nested.v1.A.B".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x68a8_7655_3a2e_7ead> for a::b::C {}
+impl ::daemoneye_ipc::prost::Name for a::b::C {
+    const NAME: &'static ::core::primitive::str = "C";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.nested.v1.A.B.C".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x10d5_2fd3_ecc3_dd26> for a::b::c::D {}
+impl ::daemoneye_ipc::prost::Name for a::b::c::D {
+    const NAME: &'static ::core::primitive::str = "D";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.nested.v1.A.B.C.D".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3a88_9eb4_e890_b3e0> for a::b::c::d::Leaf {}
+impl ::daemoneye_ipc::prost::Name for a::b::c::d::Leaf {
+    const NAME: &'static ::core::primitive::str = "Leaf";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.nested.v1.A.B.C.D.Leaf".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xcbc6_d819_37e7_950f> for B {}
+impl ::daemoneye_ipc::prost::Name for B {
+    const NAME: &'static ::core::primitive::str = "B";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested.v1";
+}
 /// Handler of the service `golden.nested.v1.Nested`.
 #[allow(
     dead_code,

@@ -30,38 +30,20 @@ pub mod deep {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Shared {}
-    impl ::daemoneye_ipc::prost::Name for Shared {
-        const NAME: &'static str = "Shared";
-        const PACKAGE: &'static str = "golden.nested_packages.a.b";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.nested_packages.a.b.Deep.Shared".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.nested_packages.a.b.Deep.Shared".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Deep {
-    const NAME: &'static str = "Deep";
-    const PACKAGE: &'static str = "golden.nested_packages.a.b";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.nested_packages.a.b.Deep".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.nested_packages.a.b.Deep".into()
-    }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x39e2_5286_def5_56d7> for Deep {}
+impl ::daemoneye_ipc::prost::Name for Deep {
+    const NAME: &'static ::core::primitive::str = "Deep";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested_packages.a.b";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x74a7_f1a7_475a_30e1> for deep::Shared {}
+impl ::daemoneye_ipc::prost::Name for deep::Shared {
+    const NAME: &'static ::core::primitive::str = "Shared";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested_packages.a.b";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.nested_packages.a.b.Deep.Shared".into()
+    }
+}
 /// Handler of the service `golden.nested_packages.a.b.Top`.
 #[allow(
     dead_code,

@@ -14,23 +14,8 @@ pub struct Shared {
     #[prost(message, optional, tag = "1")]
     pub deep: ::core::option::Option<b::Deep>,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Shared {
-    const NAME: &'static str = "Shared";
-    const PACKAGE: &'static str = "golden.nested_packages.a";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.nested_packages.a.Shared".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.nested_packages.a.Shared".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xc68d_c93e_e850_20ec> for Shared {}
+impl ::daemoneye_ipc::prost::Name for Shared {
+    const NAME: &'static ::core::primitive::str = "Shared";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested_packages.a";
+}

@@ -11,23 +11,8 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Shared {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Shared {
-    const NAME: &'static str = "Shared";
-    const PACKAGE: &'static str = "golden.nested_packages.ab";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.nested_packages.ab.Shared".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.nested_packages.ab.Shared".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x67bd_5772_f6f1_322f> for Shared {}
+impl ::daemoneye_ipc::prost::Name for Shared {
+    const NAME: &'static ::core::primitive::str = "Shared";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested_packages.ab";
+}

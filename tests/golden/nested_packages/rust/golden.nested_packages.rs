@@ -18,26 +18,11 @@ pub struct Shared {
     #[prost(message, optional, tag = "3")]
     pub alike: ::core::option::Option<ab::Shared>,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Shared {
-    const NAME: &'static str = "Shared";
-    const PACKAGE: &'static str = "golden.nested_packages";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.nested_packages.Shared".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.nested_packages.Shared".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xcd13_81f5_b8a6_a95f> for Shared {}
+impl ::daemoneye_ipc::prost::Name for Shared {
+    const NAME: &'static ::core::primitive::str = "Shared";
+    const PACKAGE: &'static ::core::primitive::str = "golden.nested_packages";
+}
 /// Handler of the service `golden.nested_packages.Top`.
 #[allow(
     dead_code,

@@ -11,26 +11,11 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Place {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Place {
-    const NAME: &'static str = "Place";
-    const PACKAGE: &'static str = "";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "Place".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/Place".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x971a_54f0_cc3d_46e9> for Place {}
+impl ::daemoneye_ipc::prost::Name for Place {
+    const NAME: &'static ::core::primitive::str = "Place";
+    const PACKAGE: &'static ::core::primitive::str = "";
+}
 /// Handler of the service `Homeless`.
 #[allow(
     dead_code,

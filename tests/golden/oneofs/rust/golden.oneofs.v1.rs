@@ -58,16 +58,6 @@ pub mod choice {
             KindAgain(::daemoneye_ipc::prost::alloc::boxed::Box<super::Kind>),
         }
     }
-    impl ::daemoneye_ipc::prost::Name for Kind {
-        const NAME: &'static str = "Kind";
-        const PACKAGE: &'static str = "golden.oneofs.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.oneofs.v1.Choice.Kind".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.oneofs.v1.Choice.Kind".into()
-        }
-    }
     #[derive(
         Clone,
         Copy,
@@ -164,47 +154,9 @@ pub mod choice {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Choice {
-    const NAME: &'static str = "Choice";
-    const PACKAGE: &'static str = "golden.oneofs.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.oneofs.v1.Choice".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.oneofs.v1.Choice".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Only {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Only {
-    const NAME: &'static str = "Only";
-    const PACKAGE: &'static str = "golden.oneofs.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.oneofs.v1.Only".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.oneofs.v1.Only".into()
-    }
-}
 #[allow(
     dead_code,
     missing_docs,
@@ -243,26 +195,26 @@ pub mod same {
         Other(bool),
     }
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Same {
-    const NAME: &'static str = "Same";
-    const PACKAGE: &'static str = "golden.oneofs.v1";
+impl ::daemoneye_ipc::__private::IsMessage<0x38bb_6194_2bee_873a> for Choice {}
+impl ::daemoneye_ipc::prost::Name for Choice {
+    const NAME: &'static ::core::primitive::str = "Choice";
+    const PACKAGE: &'static ::core::primitive::str = "golden.oneofs.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0x639e_2226_5ec6_eb84> for choice::Kind {}
+impl ::daemoneye_ipc::prost::Name for choice::Kind {
+    const NAME: &'static ::core::primitive::str = "Kind";
+    const PACKAGE: &'static ::core::primitive::str = "golden.oneofs.v1";
     fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.oneofs.v1.Same".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.oneofs.v1.Same".into()
+        "golden.oneofs.v1.Choice.Kind".into()
     }
 }
-impl ::daemoneye_ipc::__private::IsMessage<0x38bb_6194_2bee_873a> for Choice {}
-impl ::daemoneye_ipc::__private::IsMessage<0x639e_2226_5ec6_eb84> for choice::Kind {}
 impl ::daemoneye_ipc::__private::IsMessage<0x8bcb_3132_30b4_a188> for Only {}
+impl ::daemoneye_ipc::prost::Name for Only {
+    const NAME: &'static ::core::primitive::str = "Only";
+    const PACKAGE: &'static ::core::primitive::str = "golden.oneofs.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xafbf_c97f_9623_a0d4> for Same {}
+impl ::daemoneye_ipc::prost::Name for Same {
+    const NAME: &'static ::core::primitive::str = "Same";
+    const PACKAGE: &'static ::core::primitive::str = "golden.oneofs.v1";
+}

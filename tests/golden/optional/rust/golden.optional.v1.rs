@@ -68,25 +68,6 @@ pub struct Optional {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Optional {
-    const NAME: &'static str = "Optional";
-    const PACKAGE: &'static str = "golden.optional.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.optional.v1.Optional".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.optional.v1.Optional".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(
     Clone,
     Copy,
@@ -134,3 +115,7 @@ impl Level {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xf66b_b174_4eab_f2af> for Optional {}
+impl ::daemoneye_ipc::prost::Name for Optional {
+    const NAME: &'static ::core::primitive::str = "Optional";
+    const PACKAGE: &'static ::core::primitive::str = "golden.optional.v1";
+}

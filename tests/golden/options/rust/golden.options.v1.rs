@@ -11,26 +11,11 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Thing {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Thing {
-    const NAME: &'static str = "Thing";
-    const PACKAGE: &'static str = "golden.options.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.options.v1.Thing".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.options.v1.Thing".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xa25c_a210_e4c8_9fb4> for Thing {}
+impl ::daemoneye_ipc::prost::Name for Thing {
+    const NAME: &'static ::core::primitive::str = "Thing";
+    const PACKAGE: &'static ::core::primitive::str = "golden.options.v1";
+}
 /// Handler of the service `golden.options.v1.Owned`.
 #[allow(
     dead_code,

@@ -30,35 +30,17 @@ pub mod remote {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Inner {}
-    impl ::daemoneye_ipc::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "golden.package_keywords.super.self.try";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.package_keywords.super.self.try.Remote.Inner".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.package_keywords.super.self.try.Remote.Inner".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Remote {
-    const NAME: &'static str = "Remote";
-    const PACKAGE: &'static str = "golden.package_keywords.super.self.try";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.package_keywords.super.self.try.Remote".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.package_keywords.super.self.try.Remote".into()
-    }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x8930_2513_6ee3_9724> for Remote {}
+impl ::daemoneye_ipc::prost::Name for Remote {
+    const NAME: &'static ::core::primitive::str = "Remote";
+    const PACKAGE: &'static ::core::primitive::str = "golden.package_keywords.super.self.try";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xfb69_3967_648b_e350> for remote::Inner {}
+impl ::daemoneye_ipc::prost::Name for remote::Inner {
+    const NAME: &'static ::core::primitive::str = "Inner";
+    const PACKAGE: &'static ::core::primitive::str = "golden.package_keywords.super.self.try";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.package_keywords.super.self.try.Remote.Inner".into()
+    }
+}

@@ -16,26 +16,11 @@ pub struct Local {
         super::super::super::super::super::super_::self_::r#try::remote::Inner,
     >,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Local {
-    const NAME: &'static str = "Local";
-    const PACKAGE: &'static str = "golden.package_keywords.type.async.Self.crate.match";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.package_keywords.type.async.Self.crate.match.Local".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.package_keywords.type.async.Self.crate.match.Local".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xb4be_6222_f3f7_199c> for Local {}
+impl ::daemoneye_ipc::prost::Name for Local {
+    const NAME: &'static ::core::primitive::str = "Local";
+    const PACKAGE: &'static ::core::primitive::str = "golden.package_keywords.type.async.Self.crate.match";
+}
 /// Handler of the service `golden.package_keywords.type.async.Self.crate.match.Keywords`.
 #[allow(
     dead_code,

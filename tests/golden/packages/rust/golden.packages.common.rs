@@ -33,35 +33,17 @@ pub mod book {
         #[prost(string, tag = "1")]
         pub text: ::daemoneye_ipc::prost::alloc::string::String,
     }
-    impl ::daemoneye_ipc::prost::Name for Title {
-        const NAME: &'static str = "Title";
-        const PACKAGE: &'static str = "golden.packages.common";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.packages.common.Book.Title".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.packages.common.Book.Title".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Book {
-    const NAME: &'static str = "Book";
-    const PACKAGE: &'static str = "golden.packages.common";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.packages.common.Book".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.packages.common.Book".into()
-    }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xecb5_fc04_5bdb_a04c> for Book {}
+impl ::daemoneye_ipc::prost::Name for Book {
+    const NAME: &'static ::core::primitive::str = "Book";
+    const PACKAGE: &'static ::core::primitive::str = "golden.packages.common";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x8ad9_de67_f448_198e> for book::Title {}
+impl ::daemoneye_ipc::prost::Name for book::Title {
+    const NAME: &'static ::core::primitive::str = "Title";
+    const PACKAGE: &'static ::core::primitive::str = "golden.packages.common";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.packages.common.Book.Title".into()
+    }
+}

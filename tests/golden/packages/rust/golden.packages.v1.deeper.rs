@@ -16,23 +16,8 @@ pub struct Place {
     #[prost(message, optional, tag = "2")]
     pub neighbour: ::core::option::Option<super::super::common::Book>,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Place {
-    const NAME: &'static str = "Place";
-    const PACKAGE: &'static str = "golden.packages.v1.deeper";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.packages.v1.deeper.Place".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.packages.v1.deeper.Place".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xcd87_ef74_0077_385f> for Place {}
+impl ::daemoneye_ipc::prost::Name for Place {
+    const NAME: &'static ::core::primitive::str = "Place";
+    const PACKAGE: &'static ::core::primitive::str = "golden.packages.v1.deeper";
+}

@@ -23,25 +23,6 @@ pub struct Option {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Option {
-    const NAME: &'static str = "Option";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Option".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Option".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Result {
@@ -79,49 +60,11 @@ pub mod result {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Result {
-    const NAME: &'static str = "Result";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Result".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Result".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Status {
     #[prost(message, optional, tag = "1")]
     pub vec: ::core::option::Option<Vec>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Status {
-    const NAME: &'static str = "Status";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Status".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Status".into()
-    }
 }
 #[allow(
     dead_code,
@@ -147,49 +90,11 @@ pub struct Vec {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Vec {
-    const NAME: &'static str = "Vec";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Vec".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Vec".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct String {
     #[prost(bytes = "bytes", tag = "1")]
     pub bytes: ::daemoneye_ipc::prost::bytes::Bytes,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for String {
-    const NAME: &'static str = "String";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.String".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.String".into()
-    }
 }
 #[allow(
     dead_code,
@@ -215,49 +120,11 @@ pub struct Send {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Send {
-    const NAME: &'static str = "Send";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Send".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Send".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Box {
     #[prost(message, optional, tag = "1")]
     pub future: ::core::option::Option<Future>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Box {
-    const NAME: &'static str = "Box";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Box".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Box".into()
-    }
 }
 #[allow(
     dead_code,
@@ -283,49 +150,11 @@ pub struct Future {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Future {
-    const NAME: &'static str = "Future";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Future".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Future".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Default {
     #[prost(message, optional, tag = "1")]
     pub clone: ::core::option::Option<Clone>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Default {
-    const NAME: &'static str = "Default";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Default".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Default".into()
-    }
 }
 #[allow(
     dead_code,
@@ -351,58 +180,64 @@ pub struct Clone {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Clone {
-    const NAME: &'static str = "Clone";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Clone".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Clone".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Debug {}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Debug {
-    const NAME: &'static str = "Debug";
-    const PACKAGE: &'static str = "golden.prelude.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.prelude.v1.Debug".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.prelude.v1.Debug".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x4c40_c8b7_2bbf_632e> for Box {}
+impl ::daemoneye_ipc::prost::Name for Box {
+    const NAME: &'static ::core::primitive::str = "Box";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x2c7d_72be_cfb2_1cd6> for Clone {}
+impl ::daemoneye_ipc::prost::Name for Clone {
+    const NAME: &'static ::core::primitive::str = "Clone";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1322_f1b8_1c51_4fc3> for Debug {}
+impl ::daemoneye_ipc::prost::Name for Debug {
+    const NAME: &'static ::core::primitive::str = "Debug";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc22d_1e53_7fc0_d583> for Default {}
+impl ::daemoneye_ipc::prost::Name for Default {
+    const NAME: &'static ::core::primitive::str = "Default";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x24be_7627_4e66_a311> for Future {}
+impl ::daemoneye_ipc::prost::Name for Future {
+    const NAME: &'static ::core::primitive::str = "Future";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe4c7_6141_13a7_ba93> for Option {}
+impl ::daemoneye_ipc::prost::Name for Option {
+    const NAME: &'static ::core::primitive::str = "Option";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xae2a_5a03_753c_16f4> for Result {}
+impl ::daemoneye_ipc::prost::Name for Result {
+    const NAME: &'static ::core::primitive::str = "Result";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x1b15_d211_18f4_6524> for Send {}
+impl ::daemoneye_ipc::prost::Name for Send {
+    const NAME: &'static ::core::primitive::str = "Send";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x74b0_a3ba_d557_92b9> for Status {}
+impl ::daemoneye_ipc::prost::Name for Status {
+    const NAME: &'static ::core::primitive::str = "Status";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x5240_fb0d_887b_bb84> for String {}
+impl ::daemoneye_ipc::prost::Name for String {
+    const NAME: &'static ::core::primitive::str = "String";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd268_8b54_e247_b3d2> for Vec {}
+impl ::daemoneye_ipc::prost::Name for Vec {
+    const NAME: &'static ::core::primitive::str = "Vec";
+    const PACKAGE: &'static ::core::primitive::str = "golden.prelude.v1";
+}
 /// Handler of the service `golden.prelude.v1.Prelude`.
 #[allow(
     dead_code,

@@ -39,35 +39,6 @@ pub mod request {
         #[prost(bytes = "bytes", optional, tag = "1")]
         pub data: ::core::option::Option<::daemoneye_ipc::prost::bytes::Bytes>,
     }
-    impl ::daemoneye_ipc::prost::Name for Item {
-        const NAME: &'static str = "Item";
-        const PACKAGE: &'static str = "golden.proto2.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.proto2.v1.Request.Item".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.proto2.v1.Request.Item".into()
-        }
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Request {
-    const NAME: &'static str = "Request";
-    const PACKAGE: &'static str = "golden.proto2.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.proto2.v1.Request".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.proto2.v1.Request".into()
-    }
 }
 #[allow(
     dead_code,
@@ -83,25 +54,6 @@ impl ::daemoneye_ipc::prost::Name for Request {
 pub struct Reply {
     #[prost(message, optional, tag = "1")]
     pub request: ::core::option::Option<Request>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Reply {
-    const NAME: &'static str = "Reply";
-    const PACKAGE: &'static str = "golden.proto2.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.proto2.v1.Reply".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.proto2.v1.Reply".into()
-    }
 }
 #[allow(
     dead_code,
@@ -159,8 +111,23 @@ impl Level {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x611f_7fd1_1249_b2ba> for Reply {}
+impl ::daemoneye_ipc::prost::Name for Reply {
+    const NAME: &'static ::core::primitive::str = "Reply";
+    const PACKAGE: &'static ::core::primitive::str = "golden.proto2.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x3f70_8ef9_593c_e006> for Request {}
+impl ::daemoneye_ipc::prost::Name for Request {
+    const NAME: &'static ::core::primitive::str = "Request";
+    const PACKAGE: &'static ::core::primitive::str = "golden.proto2.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x52e2_1997_4a95_a26d> for request::Item {}
+impl ::daemoneye_ipc::prost::Name for request::Item {
+    const NAME: &'static ::core::primitive::str = "Item";
+    const PACKAGE: &'static ::core::primitive::str = "golden.proto2.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.proto2.v1.Request.Item".into()
+    }
+}
 /// Handler of the service `golden.proto2.v1.Old`.
 #[allow(
     dead_code,

@@ -59,23 +59,8 @@ pub mod base {
         }
     }
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Base {
-    const NAME: &'static str = "Base";
-    const PACKAGE: &'static str = "golden.public_imports.base";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.public_imports.base.Base".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.public_imports.base.Base".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xbe9c_57a7_07cb_44e3> for Base {}
+impl ::daemoneye_ipc::prost::Name for Base {
+    const NAME: &'static ::core::primitive::str = "Base";
+    const PACKAGE: &'static ::core::primitive::str = "golden.public_imports.base";
+}

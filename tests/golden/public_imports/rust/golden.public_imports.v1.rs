@@ -16,26 +16,11 @@ pub struct Middle {
     #[prost(enumeration = "super::base::base::Kind", tag = "2")]
     pub kind: i32,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Middle {
-    const NAME: &'static str = "Middle";
-    const PACKAGE: &'static str = "golden.public_imports.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.public_imports.v1.Middle".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.public_imports.v1.Middle".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xefab_c395_602f_7245> for Middle {}
+impl ::daemoneye_ipc::prost::Name for Middle {
+    const NAME: &'static ::core::primitive::str = "Middle";
+    const PACKAGE: &'static ::core::primitive::str = "golden.public_imports.v1";
+}
 /// Handler of the service `golden.public_imports.v1.Facade`.
 #[allow(
     dead_code,

@@ -56,50 +56,12 @@ pub mod direct {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Direct {
-    const NAME: &'static str = "Direct";
-    const PACKAGE: &'static str = "golden.recursive.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.recursive.v1.Direct".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.recursive.v1.Direct".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// One half of a pair.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Left {
     #[prost(message, optional, boxed, tag = "1")]
     pub right: ::core::option::Option<::daemoneye_ipc::prost::alloc::boxed::Box<Right>>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Left {
-    const NAME: &'static str = "Left";
-    const PACKAGE: &'static str = "golden.recursive.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.recursive.v1.Left".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.recursive.v1.Left".into()
-    }
 }
 #[allow(
     dead_code,
@@ -118,25 +80,6 @@ pub struct Right {
     pub left: ::core::option::Option<::daemoneye_ipc::prost::alloc::boxed::Box<Left>>,
     #[prost(message, repeated, tag = "2")]
     pub lefts: ::daemoneye_ipc::prost::alloc::vec::Vec<Left>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Right {
-    const NAME: &'static str = "Right";
-    const PACKAGE: &'static str = "golden.recursive.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.recursive.v1.Right".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.recursive.v1.Right".into()
-    }
 }
 #[allow(
     dead_code,
@@ -178,16 +121,6 @@ pub mod expression {
             ::daemoneye_ipc::prost::alloc::boxed::Box<super::Expression>,
         >,
     }
-    impl ::daemoneye_ipc::prost::Name for Binary {
-        const NAME: &'static str = "Binary";
-        const PACKAGE: &'static str = "golden.recursive.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.recursive.v1.Expression.Binary".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.recursive.v1.Expression.Binary".into()
-        }
-    }
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub struct Call {
@@ -201,16 +134,6 @@ pub mod expression {
             super::Expression,
         >,
     }
-    impl ::daemoneye_ipc::prost::Name for Call {
-        const NAME: &'static str = "Call";
-        const PACKAGE: &'static str = "golden.recursive.v1";
-        fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "golden.recursive.v1.Expression.Call".into()
-        }
-        fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-            "/golden.recursive.v1.Expression.Call".into()
-        }
-    }
     #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Oneof)]
     #[prost(prost_path = "::daemoneye_ipc::prost")]
     pub enum Node {
@@ -222,29 +145,40 @@ pub mod expression {
         Call(Call),
     }
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Expression {
-    const NAME: &'static str = "Expression";
-    const PACKAGE: &'static str = "golden.recursive.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.recursive.v1.Expression".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.recursive.v1.Expression".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xea10_90ea_0c1a_8a75> for Direct {}
+impl ::daemoneye_ipc::prost::Name for Direct {
+    const NAME: &'static ::core::primitive::str = "Direct";
+    const PACKAGE: &'static ::core::primitive::str = "golden.recursive.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x671e_8051_2729_edf4> for Expression {}
+impl ::daemoneye_ipc::prost::Name for Expression {
+    const NAME: &'static ::core::primitive::str = "Expression";
+    const PACKAGE: &'static ::core::primitive::str = "golden.recursive.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x999e_c516_146d_45c5>
 for expression::Binary {}
+impl ::daemoneye_ipc::prost::Name for expression::Binary {
+    const NAME: &'static ::core::primitive::str = "Binary";
+    const PACKAGE: &'static ::core::primitive::str = "golden.recursive.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.recursive.v1.Expression.Binary".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7714_411d_4056_a1b4> for expression::Call {}
+impl ::daemoneye_ipc::prost::Name for expression::Call {
+    const NAME: &'static ::core::primitive::str = "Call";
+    const PACKAGE: &'static ::core::primitive::str = "golden.recursive.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "golden.recursive.v1.Expression.Call".into()
+    }
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xe9e4_da17_22df_09a3> for Left {}
+impl ::daemoneye_ipc::prost::Name for Left {
+    const NAME: &'static ::core::primitive::str = "Left";
+    const PACKAGE: &'static ::core::primitive::str = "golden.recursive.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xf08e_d2f9_08c6_7530> for Right {}
+impl ::daemoneye_ipc::prost::Name for Right {
+    const NAME: &'static ::core::primitive::str = "Right";
+    const PACKAGE: &'static ::core::primitive::str = "golden.recursive.v1";
+}

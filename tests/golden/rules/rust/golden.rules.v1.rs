@@ -24,25 +24,6 @@ pub struct Plain {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Plain {
-    const NAME: &'static str = "Plain";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Plain".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Plain".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Bounds of numbers.
 #[derive(Clone, Copy, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -95,25 +76,6 @@ pub struct Numbers {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Numbers {
-    const NAME: &'static str = "Numbers";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Numbers".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Numbers".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Shapes of strings and bytes.
 #[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -150,25 +112,6 @@ pub struct Texts {
     pub constant_bytes: ::daemoneye_ipc::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "16")]
     pub text: ::daemoneye_ipc::prost::bytes::Bytes,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Texts {
-    const NAME: &'static str = "Texts";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Texts".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Texts".into()
-    }
 }
 #[allow(
     dead_code,
@@ -251,25 +194,6 @@ pub struct Formats {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Formats {
-    const NAME: &'static str = "Formats";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Formats".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Formats".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Presence.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -299,25 +223,6 @@ pub struct Presence {
     >,
     #[prost(message, optional, tag = "10")]
     pub plain: ::core::option::Option<Plain>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Presence {
-    const NAME: &'static str = "Presence";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Presence".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Presence".into()
-    }
 }
 #[allow(
     dead_code,
@@ -362,25 +267,6 @@ pub struct Collections {
     >,
     #[prost(message, repeated, tag = "10")]
     pub unchecked: ::daemoneye_ipc::prost::alloc::vec::Vec<Numbers>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Collections {
-    const NAME: &'static str = "Collections";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Collections".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Collections".into()
-    }
 }
 #[allow(
     dead_code,
@@ -439,25 +325,6 @@ pub mod choices {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Choices {
-    const NAME: &'static str = "Choices";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Choices".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Choices".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Messages that the language knows.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -492,25 +359,6 @@ pub struct WellKnown {
     >,
     #[prost(message, optional, tag = "14")]
     pub only: ::core::option::Option<::daemoneye_ipc::prost_types::FieldMask>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for WellKnown {
-    const NAME: &'static str = "WellKnown";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.WellKnown".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.WellKnown".into()
-    }
 }
 #[allow(
     dead_code,
@@ -567,25 +415,6 @@ pub mod tree {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Tree {
-    const NAME: &'static str = "Tree";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Tree".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Tree".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// All of them.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -606,25 +435,6 @@ pub struct Everything {
     pub well_known: ::core::option::Option<WellKnown>,
     #[prost(message, optional, tag = "8")]
     pub tree: ::core::option::Option<Tree>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Everything {
-    const NAME: &'static str = "Everything";
-    const PACKAGE: &'static str = "golden.rules.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.rules.v1.Everything".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.rules.v1.Everything".into()
-    }
 }
 #[allow(
     dead_code,
@@ -689,6 +499,10 @@ impl Colour {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x4c6b_3780_da21_6ae9> for Choices {}
+impl ::daemoneye_ipc::prost::Name for Choices {
+    const NAME: &'static ::core::primitive::str = "Choices";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for Choices {
     fn check(
@@ -800,6 +614,10 @@ impl ::daemoneye_ipc::validate::Validate for Choices {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xa1d0_69c9_f6b7_2857> for Collections {}
+impl ::daemoneye_ipc::prost::Name for Collections {
+    const NAME: &'static ::core::primitive::str = "Collections";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for Collections {
     fn check(
@@ -1020,6 +838,10 @@ impl ::daemoneye_ipc::validate::Validate for Collections {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x5bf6_c41f_16d0_1978> for Everything {}
+impl ::daemoneye_ipc::prost::Name for Everything {
+    const NAME: &'static ::core::primitive::str = "Everything";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for Everything {
     fn check(
@@ -1098,6 +920,10 @@ impl ::daemoneye_ipc::validate::Validate for Everything {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x0701_3911_39fb_c118> for Formats {}
+impl ::daemoneye_ipc::prost::Name for Formats {
+    const NAME: &'static ::core::primitive::str = "Formats";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for Formats {
     fn check(
@@ -1552,6 +1378,10 @@ impl ::daemoneye_ipc::validate::Validate for Formats {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xee24_a444_a40f_6fb4> for Numbers {}
+impl ::daemoneye_ipc::prost::Name for Numbers {
+    const NAME: &'static ::core::primitive::str = "Numbers";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for Numbers {
     fn check(
@@ -1867,7 +1697,15 @@ impl ::daemoneye_ipc::validate::Validate for Numbers {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x9772_ebef_30eb_98aa> for Plain {}
+impl ::daemoneye_ipc::prost::Name for Plain {
+    const NAME: &'static ::core::primitive::str = "Plain";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x6f62_da45_8c30_4c47> for Presence {}
+impl ::daemoneye_ipc::prost::Name for Presence {
+    const NAME: &'static ::core::primitive::str = "Presence";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for Presence {
     fn check(
@@ -1978,6 +1816,10 @@ impl ::daemoneye_ipc::validate::Validate for Presence {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x4d35_8386_dab1_a5f0> for Texts {}
+impl ::daemoneye_ipc::prost::Name for Texts {
+    const NAME: &'static ::core::primitive::str = "Texts";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for Texts {
     fn check(
@@ -2236,6 +2078,10 @@ impl ::daemoneye_ipc::validate::Validate for Texts {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x03b6_33f0_08df_5d8d> for Tree {}
+impl ::daemoneye_ipc::prost::Name for Tree {
+    const NAME: &'static ::core::primitive::str = "Tree";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for Tree {
     fn check(
@@ -2313,6 +2159,10 @@ impl ::daemoneye_ipc::validate::Validate for Tree {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0xf00a_681c_8088_b5a3> for WellKnown {}
+impl ::daemoneye_ipc::prost::Name for WellKnown {
+    const NAME: &'static ::core::primitive::str = "WellKnown";
+    const PACKAGE: &'static ::core::primitive::str = "golden.rules.v1";
+}
 #[allow(deprecated, unused_variables, clippy::all, clippy::pedantic)]
 impl ::daemoneye_ipc::validate::Validate for WellKnown {
     fn check(

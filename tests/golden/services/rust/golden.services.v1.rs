@@ -14,26 +14,11 @@ pub struct Token {
     #[prost(bytes = "bytes", tag = "1")]
     pub value: ::daemoneye_ipc::prost::bytes::Bytes,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Token {
-    const NAME: &'static str = "Token";
-    const PACKAGE: &'static str = "golden.services.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.services.v1.Token".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.services.v1.Token".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x7ab2_0fc3_9dc9_c6be> for Token {}
+impl ::daemoneye_ipc::prost::Name for Token {
+    const NAME: &'static ::core::primitive::str = "Token";
+    const PACKAGE: &'static ::core::primitive::str = "golden.services.v1";
+}
 /// Handler of the service `golden.services.v1.First`.
 #[allow(
     dead_code,

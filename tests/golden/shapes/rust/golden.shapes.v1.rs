@@ -98,25 +98,6 @@ pub mod shapes {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Shapes {
-    const NAME: &'static str = "Shapes";
-    const PACKAGE: &'static str = "golden.shapes.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.shapes.v1.Shapes".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.shapes.v1.Shapes".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Contains itself.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -137,50 +118,12 @@ pub struct Node {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Node {
-    const NAME: &'static str = "Node";
-    const PACKAGE: &'static str = "golden.shapes.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.shapes.v1.Node".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.shapes.v1.Node".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// Contains what contains it.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
 pub struct Other {
     #[prost(message, optional, boxed, tag = "1")]
     pub node: ::core::option::Option<::daemoneye_ipc::prost::alloc::boxed::Box<Node>>,
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Other {
-    const NAME: &'static str = "Other";
-    const PACKAGE: &'static str = "golden.shapes.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.shapes.v1.Other".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.shapes.v1.Other".into()
-    }
 }
 #[allow(
     dead_code,
@@ -242,5 +185,17 @@ impl Color {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x9b64_3725_9544_bfb7> for Node {}
+impl ::daemoneye_ipc::prost::Name for Node {
+    const NAME: &'static ::core::primitive::str = "Node";
+    const PACKAGE: &'static ::core::primitive::str = "golden.shapes.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x7da4_08b5_bfb5_ef8f> for Other {}
+impl ::daemoneye_ipc::prost::Name for Other {
+    const NAME: &'static ::core::primitive::str = "Other";
+    const PACKAGE: &'static ::core::primitive::str = "golden.shapes.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xd510_5049_97aa_1d4e> for Shapes {}
+impl ::daemoneye_ipc::prost::Name for Shapes {
+    const NAME: &'static ::core::primitive::str = "Shapes";
+    const PACKAGE: &'static ::core::primitive::str = "golden.shapes.v1";
+}

@@ -14,26 +14,11 @@ pub struct Chunk {
     #[prost(bytes = "bytes", tag = "1")]
     pub data: ::daemoneye_ipc::prost::bytes::Bytes,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Chunk {
-    const NAME: &'static str = "Chunk";
-    const PACKAGE: &'static str = "golden.streams.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.streams.v1.Chunk".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.streams.v1.Chunk".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0x7f79_99c2_07e1_927e> for Chunk {}
+impl ::daemoneye_ipc::prost::Name for Chunk {
+    const NAME: &'static ::core::primitive::str = "Chunk";
+    const PACKAGE: &'static ::core::primitive::str = "golden.streams.v1";
+}
 /// A service without methods, beside those that have some.
 ///
 /// Handler of the service `golden.streams.v1.Nothing`.

@@ -28,26 +28,11 @@ pub struct Everything {
     #[prost(message, optional, tag = "8")]
     pub bytes: ::core::option::Option<::daemoneye_ipc::prost::alloc::vec::Vec<u8>>,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Everything {
-    const NAME: &'static str = "Everything";
-    const PACKAGE: &'static str = "golden.well_known.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.well_known.v1.Everything".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.well_known.v1.Everything".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xc336_6b8a_db20_ac5f> for Everything {}
+impl ::daemoneye_ipc::prost::Name for Everything {
+    const NAME: &'static ::core::primitive::str = "Everything";
+    const PACKAGE: &'static ::core::primitive::str = "golden.well_known.v1";
+}
 /// Handler of the service `golden.well_known.v1.Clock`.
 #[allow(
     dead_code,

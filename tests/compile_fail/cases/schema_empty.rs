@@ -1,0 +1,6 @@
+use daemoneye_ipc::ipc_service;
+
+#[ipc_service(schema = "", service = "inventory.v1.Inventory")]
+pub trait Inventory {}
+
+fn main() {}
