@@ -51,11 +51,13 @@ fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// What an error says, without its code and the margin.
+/// What an error says, without its code and the margin. The messages are in a crate of their own here, and the compiler
+/// names them without a path.
 fn said(rendered: &str) -> String {
     let (_, text) = rendered.split_once(": ").unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    lines.join("\n").trim().to_owned()
+    let text = lines.join("\n").replace("inventory::v1::", "");
+    text.trim().to_owned()
 }
 
 /// Where an error is, as `file:line`, and what it says.

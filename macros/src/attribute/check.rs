@@ -310,8 +310,9 @@ fn check_context<'a>(ty: &'a Type, errors: &mut Errors) -> Option<&'a Type> {
     Some(&reference.elem)
 }
 
+/// Any other lifetime would be a parameter of the method, which has none.
 fn check_lifetime(lifetime: Option<&Lifetime>, errors: &mut Errors) {
-    if let Some(lifetime) = lifetime.filter(|lifetime| lifetime.ident != "_") {
+    if let Some(lifetime) = lifetime.filter(|lifetime| lifetime.ident == "static") {
         errors.on(
             lifetime,
             "what is borrowed here is the call's own, and ends with it: write no lifetime",
