@@ -741,7 +741,7 @@ impl Reflection for Liar {
         _: &CallContext,
         _: GetDescriptorsRequest,
     ) -> Result<GetDescriptorsResponse, Status> {
-        let files = Some(self.0.clone());
+        let files = self.0.encode_to_vec().into();
         Ok(GetDescriptorsResponse { files })
     }
 }

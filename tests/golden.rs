@@ -23,6 +23,7 @@ macro_rules! golden {
 }
 
 golden! {
+    access: "golden/access/rust/mod.rs",
     cel: "golden/cel/rust/mod.rs",
     comments: "golden/comments/rust/mod.rs",
     comments_hostile: "golden/comments_hostile/rust/mod.rs",

@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use daemoneye_ipc::transport::{Finding, Severity, inspect};
+use daemoneye_ipc::{
+    IpcConfig,
+    transport::{EndpointOptions, Finding, Severity, inspect},
+};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::{
@@ -29,6 +32,7 @@ pub(crate) struct Survey {
     /// Whether owner, group and mode let this process write to it, which is what connecting takes.
     writable: bool,
     me: u32,
+    options: EndpointOptions,
 }
 
 /// What is at one path.
@@ -93,6 +97,16 @@ impl Entry {
 impl Survey {
     /// Looks at `path` and at the directory it is in.
     pub(crate) fn of(path: &Path) -> Self {
+        Self::with(path, EndpointOptions::default())
+    }
+
+    /// The same, with the eyes of a server that has `config`.
+    pub(crate) fn configured(config: &IpcConfig) -> Self {
+        let options = EndpointOptions::of(&config.socket).unwrap_or_default();
+        Self::with(&config.endpoint_path, options)
+    }
+
+    fn with(path: &Path, options: EndpointOptions) -> Self {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -102,9 +116,10 @@ impl Survey {
             entry: Entry::at(fs::symlink_metadata(path)),
             // The last directory may be reached through links; what counts is where they lead.
             directory: Entry::at(fs::metadata(directory)),
-            findings: inspect(path).map_or_else(|_| Vec::new(), |report| report.findings),
+            findings: inspect(path, &options).map_or_else(|_| Vec::new(), |report| report.findings),
             writable: accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok(),
             me: rustix::process::geteuid().as_raw(),
+            options,
         }
     }
 
@@ -170,7 +185,7 @@ impl Survey {
             );
             // Root passes any mode, so that this does not settle whether calls arrive.
             Check::failed(NAME, detail, why)
-        } else if mode & 0o077 != 0 {
+        } else if mode & 0o077 & !self.options.mode != 0 {
             let why = Explanation::new(
                 "users other than the owner may open the socket; only the server's policy keeps them out",
                 format!("chmod 600 {path}, unless the server's configuration asks for this mode"),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use daemoneye_ipc::{
-    IpcConfig, IpcError,
+    IpcConfig, IpcError, PeerPolicy,
     schema::ipc::v1::ServiceOffer,
     transport,
     wire::{Hello, PROTOCOL_VERSION, Verdict},
@@ -61,7 +61,7 @@ impl<'a> Examination<'a> {
         verbose: bool,
     ) -> Self {
         let report = Report::new(command, config.endpoint_path.display().to_string());
-        let survey = Survey::of(&config.endpoint_path);
+        let survey = Survey::configured(config);
         Self {
             config,
             out,
@@ -114,7 +114,7 @@ impl<'a> Examination<'a> {
         later: &[&str],
     ) -> io::Result<Option<Reached>> {
         let start = Instant::now();
-        self.survey = Survey::of(&self.config.endpoint_path);
+        self.survey = Survey::configured(self.config);
         let took = start.elapsed();
         let checks = self.survey.checks();
         let there = checks
@@ -213,7 +213,8 @@ impl<'a> Examination<'a> {
 async fn open(config: &IpcConfig) -> Result<Socket, IpcError> {
     let limit = Duration::from_millis(config.reconnect.connect_timeout_ms);
     let link = transport::connect(&config.endpoint_path, limit).await?;
-    transport::check_server(&config.endpoint_path, link.peer())?;
+    let trusted = PeerPolicy::trusted_by(&config.peers)?;
+    transport::check_server(&config.endpoint_path, link.peer(), &trusted).await?;
     Ok(Socket::new(link))
 }
 

@@ -303,6 +303,12 @@ const VALIDATE: (&str, &str) = (
     include_str!("../schemas/buf/validate/validate.proto"),
 );
 
+/// The options for methods, which every schema can import.
+pub(crate) const OPTIONS: (&str, &str) = (
+    "daemoneye/ipc/v1/options.proto",
+    include_str!("../schemas/daemoneye/ipc/v1/options.proto"),
+);
+
 /// Looks files up among the well-known types, then below the include roots, and keeps what it read.
 ///
 /// The runtime has the Rust of the well-known types, and the generator that of the rules, so that a
@@ -314,8 +320,9 @@ struct Recording {
 
 impl FileResolver for Recording {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        if name == VALIDATE.0 {
-            return File::from_source(name, VALIDATE.1);
+        let carried = [VALIDATE, OPTIONS];
+        if let Some((_, text)) = carried.iter().find(|(carried, _)| *carried == name) {
+            return File::from_source(name, text);
         }
         if let Ok(file) = GoogleFileResolver::new().open_file(name) {
             return Ok(file);

@@ -3,8 +3,10 @@
 //! **Invariant**: no tokens, no descriptors of a library, nothing that is not decided by the schema
 //! and the caller's options; equal schemas give equal models.
 
+mod access;
 mod rules;
 
+pub use self::access::Allow;
 pub use self::rules::{
     Access, Check, Exclusive, FieldRules, Literal, MessageRules, RequiredOneof, Rule, Unique,
     ValueRules,
@@ -111,6 +113,8 @@ pub struct Method {
     pub kind: MethodKind,
     /// What the schema promises about a repeated call.
     pub idempotency: Idempotency,
+    /// Who may call it; empty where the schema does not say.
+    pub access: Vec<Allow>,
     /// The request message.
     pub input: TypeRef,
     /// The response message.

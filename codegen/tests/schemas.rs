@@ -286,3 +286,81 @@ fn what_is_no_file_is_refused_and_nothing_waits_for_it() {
         assert!(error.contains("it is no regular file"), "{error}");
     }
 }
+
+const ACCESS: &str = r#"syntax = "proto3"; package a.v1;
+import "daemoneye/ipc/v1/options.proto";
+service S {
+  OPTION
+  rpc A(M) returns (M);
+  rpc B(M) returns (M) {
+    option (daemoneye.ipc.v1.access) = {
+      allow: "uid:7"
+      allow: "ENTRY"
+    };
+  }
+}
+message M {}
+"#;
+
+fn access(option: &str, entry: &str) -> Result<Generated, Error> {
+    generate(&ACCESS.replace("OPTION", option).replace("ENTRY", entry))
+}
+
+#[test]
+fn methods_carry_who_may_call_them() {
+    use daemoneye_ipc_codegen::model::Allow;
+    let default = r#"option (daemoneye.ipc.v1.default_access) = {allow: "self" allow: "group:x"};"#;
+    let schema = access(default, "gid:staff")
+        .unwrap_or_else(|error| panic!("{error}"))
+        .schema;
+    // The options' own package is nobody's to generate but its owner's.
+    assert_eq!(schema.packages.len(), 1);
+    let service = schema.services().next().expect("a service");
+    let access: Vec<_> = service
+        .methods
+        .iter()
+        .map(|method| method.access.clone())
+        .collect();
+    let group = |name: &str| Allow::Group(name.to_owned());
+    assert_eq!(
+        access,
+        [
+            vec![Allow::OwnUser, group("x")],
+            vec![Allow::Uid(7), group("staff")],
+        ]
+    );
+}
+
+#[test]
+fn what_names_nobody_is_shown_where_it_is_written() {
+    for (entry, message) in [
+        ("everybody", "`everybody` names nobody"),
+        ("uid:99999999999", "`uid:99999999999` is no id"),
+        ("group:a b", "`group:a b` holds no name"),
+        ("uid:7", "`uid:7` is allowed twice"),
+        ("anyone", "`anyone` includes all others"),
+    ] {
+        let error = access("", entry).expect_err(entry);
+        let [problem] = error.problems() else {
+            panic!("{error}")
+        };
+        assert!(problem.message.starts_with(message), "{error}");
+        let place = problem.place.as_ref().expect("a place");
+        let line = if entry == "uid:7" { 8 } else { 9 };
+        assert_eq!((place.line, place.column), (line, 14), "{error}");
+        assert!(problem.help.is_some(), "{error}");
+    }
+    let error =
+        access("option (daemoneye.ipc.v1.default_access) = {};", "root").expect_err("nobody");
+    let place = error.problems()[0].place.as_ref().expect("a place");
+    assert!(error.to_string().contains("allows nobody"), "{error}");
+    assert_eq!(place.line, 4, "{error}");
+}
+
+#[test]
+fn the_options_that_the_generator_carries_are_those_of_the_schemas() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path| std::fs::read_to_string(root.join(path)).expect("a file");
+    let carried = read("schemas/daemoneye/ipc/v1/options.proto");
+    assert_eq!(carried, read("../schemas/daemoneye/ipc/v1/options.proto"));
+}

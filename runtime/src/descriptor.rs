@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::access::Allow;
+
 /// A service of a schema, as the generator embeds it in clients and servers.
 ///
 /// ```
@@ -51,6 +53,10 @@ pub struct MethodDescriptor {
     pub kind: MethodKind,
     /// What the schema promises about running the method twice.
     pub idempotency: Idempotency,
+    /// Whom the schema lets call the method, of those who may connect (`option
+    /// (daemoneye.ipc.v1.access)`). Who fits one of them may. Empty where the schema does not say: then
+    /// all may.
+    pub access: &'static [Allow<'static>],
     /// Full name of the request message.
     pub input: &'static str,
     /// Full name of the response message.

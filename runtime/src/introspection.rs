@@ -40,8 +40,8 @@ impl IntrospectionService {
     }
 
     /// The server, for those who may look at it.
-    fn core(&self, ctx: &CallContext) -> Result<Arc<ServerCore>, Status> {
-        self.policy.evaluate(ctx.peer())?;
+    async fn core(&self, ctx: &CallContext) -> Result<Arc<ServerCore>, Status> {
+        self.policy.evaluate(ctx.peer()).await?;
         running(&self.stats)
     }
 }
@@ -59,7 +59,7 @@ impl Introspection for IntrospectionService {
         _: ListConnectionsRequest,
     ) -> Result<ListConnectionsResponse, Status> {
         let now = now();
-        let connections = self.core(ctx)?.connections();
+        let connections = self.core(ctx).await?.connections();
         let mut connections: Vec<_> = connections
             .iter()
             .map(|conn| describe_connection(conn, now))
@@ -74,7 +74,7 @@ impl Introspection for IntrospectionService {
         request: ListCallsRequest,
     ) -> Result<ListCallsResponse, Status> {
         let now = now();
-        let mut connections = self.core(ctx)?.connections();
+        let mut connections = self.core(ctx).await?.connections();
         if let Some(id) = request.connection {
             connections.retain(|conn| conn.id == id);
             if connections.is_empty() {
@@ -95,7 +95,7 @@ impl Introspection for IntrospectionService {
         ctx: &CallContext,
         _: GetStatsRequest,
     ) -> Result<GetStatsResponse, Status> {
-        let stats = Some(describe_stats(&*self.core(ctx)?));
+        let stats = Some(describe_stats(&*self.core(ctx).await?));
         Ok(GetStatsResponse { stats })
     }
 
@@ -104,7 +104,7 @@ impl Introspection for IntrospectionService {
         ctx: &CallContext,
         request: WatchStatsRequest,
     ) -> Result<impl Stream<Item = Result<WatchStatsResponse, Status>> + Send, Status> {
-        self.core(ctx)?;
+        self.core(ctx).await?;
         // The schema bounds it, so that it always fits.
         let interval = request.interval.and_then(|given| given.try_into().ok());
         let interval = interval.unwrap_or(DEFAULT_INTERVAL);

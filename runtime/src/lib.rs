@@ -37,6 +37,7 @@ extern crate self as daemoneye_ipc;
 #[cfg(not(unix))]
 compile_error!("daemoneye-ipc serves Unix domain sockets; this target has none");
 
+pub mod access;
 pub mod client;
 pub mod config;
 pub mod descriptor;

@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use prost::Message;
-use prost_types::FileDescriptorSet;
 
 use crate::{
     descriptor::ServiceDescriptor,
@@ -44,7 +44,7 @@ impl Reflection for ReflectionService {
         ctx: &CallContext,
         _: ListServicesRequest,
     ) -> Result<ListServicesResponse, Status> {
-        self.policy.evaluate(ctx.peer())?;
+        self.policy.evaluate(ctx.peer()).await?;
         let info = |service: &&ServiceDescriptor| ServiceInfo {
             name: service.name.to_owned(),
             revision: service.revision,
@@ -65,7 +65,7 @@ impl Reflection for ReflectionService {
         ctx: &CallContext,
         request: GetDescriptorsRequest,
     ) -> Result<GetDescriptorsResponse, Status> {
-        self.policy.evaluate(ctx.peer())?;
+        self.policy.evaluate(ctx.peer()).await?;
         let services = if request.services.is_empty() {
             self.services.clone()
         } else {
@@ -75,17 +75,33 @@ impl Reflection for ReflectionService {
                 .map(|name| self.find(name))
                 .collect::<Result<_, _>>()?
         };
-        let (mut files, mut seen) = (FileDescriptorSet::default(), HashSet::new());
+        let (mut files, mut seen) = (EncodedFiles::default(), HashSet::new());
+        let wrong = |error| Status::internal(format!("a descriptor does not decode: {error}"));
         for service in services {
-            let set = FileDescriptorSet::decode(service.file_descriptor_set).map_err(|error| {
-                Status::internal(format!("a descriptor does not decode: {error}"))
-            })?;
-            files.file.extend(
-                set.file
-                    .into_iter()
-                    .filter(|file| seen.insert(file.name().to_owned())),
-            );
+            let set = Bytes::from_static(service.file_descriptor_set);
+            for file in EncodedFiles::decode(set).map_err(wrong)?.files {
+                let Name { name } = Name::decode(&*file).map_err(wrong)?;
+                if seen.insert(name) {
+                    files.files.push(file);
+                }
+            }
         }
-        Ok(GetDescriptorsResponse { files: Some(files) })
+        let files = files.encode_to_vec().into();
+        Ok(GetDescriptorsResponse { files })
     }
+}
+
+/// A `FileDescriptorSet` whose files stay as they are: prost's type of a file drops the options that are not
+/// protobuf's own.
+#[derive(Clone, PartialEq, Message)]
+struct EncodedFiles {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    files: Vec<Bytes>,
+}
+
+/// What is looked at in a `FileDescriptorProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Name {
+    #[prost(string, tag = "1")]
+    name: String,
 }

@@ -37,10 +37,11 @@ fn defaults_are_what_the_page_says() {
     let defaults = serde_json::to_value(IpcConfig::default()).expect("a tree");
     for (key, (default, variable)) in rows() {
         let value = key.split('.').fold(&defaults, |tree, part| &tree[part]);
-        let value = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        let documented = default.replace(',', "");
+        // The commas of numbers are for reading.
+        let (value, documented) = match value.as_str() {
+            Some(text) => (text.to_owned(), default),
+            None => (value.to_string(), default.replace(',', "")),
+        };
         assert_eq!(documented, value.trim_end_matches(".0"), "{key}");
         let name = key.replace('.', "_").to_uppercase();
         assert_eq!(variable, format!("DAEMONEYE_IPC_{name}"));

@@ -19,7 +19,14 @@ const FLOORS: &[&[&str]] = &[
 
 /// The runtime's vocabulary: named by all floors, and naming none above the session, whose faults
 /// become errors.
-const VOCABULARY: &[&str] = &["config", "descriptor", "error", "metadata", "status"];
+const VOCABULARY: &[&str] = &[
+    "access",
+    "config",
+    "descriptor",
+    "error",
+    "metadata",
+    "status",
+];
 
 /// What sans-IO code may not name: runtimes, sockets, the clock.
 const IO: &[&str] = &[

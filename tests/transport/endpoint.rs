@@ -86,6 +86,7 @@ async fn other_modes_are_exact_too_if_asked_for() {
     let options = EndpointOptions {
         mode: 0o666,
         dir_mode: 0o755,
+        ..EndpointOptions::default()
     };
     let _listener = Listener::bind(&path, &options).await.unwrap();
     assert_eq!(
@@ -400,7 +401,7 @@ async fn a_directory_shared_by_all_works_with_a_warning() {
     let path = Path::new("/tmp").join(format!("daemoneye-ipc-test-{}.sock", std::process::id()));
     let listener = bind(&path).await.unwrap();
     meet(&listener).await;
-    let report = inspect(&path).unwrap();
+    let report = inspect(&path, &EndpointOptions::default()).unwrap();
     assert!(report.is_fit(), "{report:?}");
     let warning = report
         .findings
@@ -418,7 +419,7 @@ async fn a_directory_shared_by_all_works_with_a_warning() {
 async fn looking_sees_what_a_server_would_mind_and_changes_nothing() {
     let root = folder();
     let path = root.path().join("a/x.sock");
-    let report = inspect(&path).unwrap();
+    let report = inspect(&path, &EndpointOptions::default()).unwrap();
     assert!(
         report.endpoint.is_none() && report.directory.is_none() && !report.is_fit(),
         "{report:?}"
@@ -433,7 +434,7 @@ async fn looking_sees_what_a_server_would_mind_and_changes_nothing() {
     assert_eq!(names(root.path()), [""; 0]);
 
     let listener = bind(&path).await.unwrap();
-    let report = inspect(&path).unwrap();
+    let report = inspect(&path, &EndpointOptions::default()).unwrap();
     let (entry, directory) = (report.endpoint.unwrap(), report.directory.unwrap());
     assert_eq!((entry.kind, entry.mode), (EntryKind::Socket, 0o600));
     assert_eq!(
@@ -443,7 +444,7 @@ async fn looking_sees_what_a_server_would_mind_and_changes_nothing() {
     assert!(report.is_fit(), "{:?}", report.findings);
     chmod(&path, 0o660);
     chmod(path.parent().unwrap(), 0o720);
-    let report = inspect(&path).unwrap();
+    let report = inspect(&path, &EndpointOptions::default()).unwrap();
     let worst: Vec<_> = report
         .findings
         .iter()
@@ -459,7 +460,7 @@ async fn looking_sees_what_a_server_would_mind_and_changes_nothing() {
     );
     drop(listener);
     fs::write(&path, "").unwrap();
-    let report = inspect(&path).unwrap();
+    let report = inspect(&path, &EndpointOptions::default()).unwrap();
     assert_eq!(report.endpoint.unwrap().kind, EntryKind::File);
     assert!(
         report
@@ -468,7 +469,7 @@ async fn looking_sees_what_a_server_would_mind_and_changes_nothing() {
             .any(|f| f.problem == "is not a socket"),
         "{report:?}"
     );
-    assert!(inspect(Path::new("x.sock")).is_err());
+    assert!(inspect(Path::new("x.sock"), &EndpointOptions::default()).is_err());
 }
 
 #[tokio::test]

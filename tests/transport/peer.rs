@@ -10,24 +10,23 @@
 //!
 //! **Invariant**: does nothing that the runtime's public transport cannot do.
 
+#[path = "conditions.rs"]
+mod conditions;
+
 use std::{
     future::poll_fn,
-    io::{self, IoSlice, Read},
+    io::{self, IoSlice},
     path::Path,
     process::exit,
-    thread,
     time::Duration,
 };
 
 use daemoneye_ipc::{
     IpcError,
-    transport::{EndpointOptions, Link, Listener, check_server, connect},
+    transport::{EndpointOptions, Link, Listener, PeerPolicy, check_server, connect},
 };
-use rustix::{
-    fs::Mode,
-    process::{Gid, Resource, Rlimit, Uid, setrlimit, umask},
-    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
-};
+
+use self::conditions::{say, told_to_stop};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,7 +38,7 @@ fn main() {
     };
     // Before there are other threads: ids belong to a thread.
     for option in options.chunks(2) {
-        if let Err(error) = apply(option) {
+        if let Err(error) = conditions::apply(option) {
             eprintln!("{option:?}: {error}");
             exit(2);
         }
@@ -60,41 +59,6 @@ fn main() {
     if let Err(error) = outcome {
         say(&format!("failed: {error}"));
     }
-}
-
-fn apply(option: &[String]) -> Result<(), Box<dyn std::error::Error>> {
-    let [name, value] = option else {
-        return Err("an option without a value".into());
-    };
-    match name.as_str() {
-        "--umask" => drop(umask(Mode::from_bits_truncate(u32::from_str_radix(
-            value, 8,
-        )?))),
-        "--groups" => {
-            let groups: Result<Vec<Gid>, _> = value
-                .split(',')
-                .map(|gid| gid.parse().map(Gid::from_raw))
-                .collect();
-            set_thread_groups(&groups?)?;
-        }
-        "--uid" => {
-            let id = value.parse()?;
-            set_thread_res_gid(Gid::from_raw(id), Gid::from_raw(id), Gid::from_raw(id))?;
-            set_thread_res_uid(Uid::from_raw(id), Uid::from_raw(id), Uid::from_raw(id))?;
-        }
-        "--descriptors" => {
-            let limit = Some(value.parse()?);
-            setrlimit(
-                Resource::Nofile,
-                Rlimit {
-                    current: limit,
-                    maximum: limit,
-                },
-            )?;
-        }
-        _ => return Err("no such option".into()),
-    }
-    Ok(())
 }
 
 async fn listen(path: &Path) -> Result<(), IpcError> {
@@ -145,7 +109,7 @@ async fn serve(listener: &Listener) -> Result<(), IpcError> {
 
 async fn call(path: &Path) -> Result<(), IpcError> {
     let link = connect(path, Duration::from_secs(10)).await?;
-    check_server(path, link.peer())?;
+    check_server(path, link.peer(), &PeerPolicy::same_user()).await?;
     say("ready");
     tokio::select! {
         () = until_closed(&link) => {}
@@ -169,19 +133,4 @@ async fn until_closed(link: &Link) {
             Err(_) => return,
         }
     }
-}
-
-/// Whoever started this process has closed its standard input, or is gone.
-async fn told_to_stop() {
-    let (gone, wait) = tokio::sync::oneshot::channel::<()>();
-    thread::spawn(move || {
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        drop(gone);
-    });
-    let _ = wait.await;
-}
-
-#[expect(clippy::print_stdout, reason = "the line that the test waits for")]
-fn say(line: &str) {
-    println!("{line}");
 }

@@ -97,7 +97,17 @@ pub(crate) struct Other {
 impl Other {
     /// Starts `endpoint-peer ROLE PATH OPTIONS…`.
     pub(crate) fn start(role: &str, path: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_endpoint-peer"))
+        Self::of(env!("CARGO_BIN_EXE_endpoint-peer"), role, path, options)
+    }
+
+    /// Starts `PROGRAM ROLE PATH OPTIONS…`.
+    pub(crate) fn of(program: &str, role: &str, path: &Path, options: &[&str]) -> Self {
+        Self::by(Command::new(program), role, path, options)
+    }
+
+    /// The same by a command of which this is only the beginning.
+    pub(crate) fn by(mut command: Command, role: &str, path: &Path, options: &[&str]) -> Self {
+        let mut child = command
             .arg(role)
             .arg(path)
             .args(options)

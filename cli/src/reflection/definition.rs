@@ -5,8 +5,9 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use prost_reflect::{
-    Cardinality, EnumDescriptor, EnumValueDescriptor, FieldDescriptor, FileDescriptor, Kind,
-    MessageDescriptor, MethodDescriptor, ServiceDescriptor, Syntax,
+    Cardinality, DynamicMessage, EnumDescriptor, EnumValueDescriptor, FieldDescriptor,
+    FileDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage, ServiceDescriptor,
+    Syntax, Value,
 };
 
 use super::names::Symbol;
@@ -44,6 +45,22 @@ pub(crate) fn definition(symbol: &Symbol) -> String {
         Symbol::Value(value) => text.value(value),
     }
     text.text
+}
+
+/// Whom an option of a service or a method lets call, if it has that option.
+fn allowed(options: &DynamicMessage, name: &str) -> Option<String> {
+    let pool = options.descriptor().parent_pool().clone();
+    let extension = pool.get_extension_by_name(name)?;
+    if !options.has_extension(&extension) {
+        return None;
+    }
+    let value = options.get_extension(&extension);
+    let texts = value.as_message()?.get_field_by_name("allow")?;
+    let texts = texts.as_list()?.iter().filter_map(Value::as_str);
+    let texts: Vec<_> = texts
+        .map(|text| format!("allow: \"{}\"", plain(text)))
+        .collect();
+    Some(format!("{{{}}}", texts.join(" ")))
 }
 
 struct Text {
@@ -108,6 +125,11 @@ impl Text {
     fn service(&mut self, service: &ServiceDescriptor) {
         self.comment(service.path());
         self.block(&format!("service {}", plain(service.name())), |text| {
+            if let Some(allow) = allowed(&service.options(), "daemoneye.ipc.v1.default_access") {
+                text.line(&format!(
+                    "option (daemoneye.ipc.v1.default_access) = {allow};"
+                ));
+            }
             for method in service.methods() {
                 text.method(&method);
             }
@@ -126,17 +148,22 @@ impl Text {
             side(method.is_client_streaming(), &method.input()),
             side(method.is_server_streaming(), &method.output()),
         );
+        let allow = allowed(&method.options(), "daemoneye.ipc.v1.access");
         let options = method.method_descriptor_proto().options.as_ref();
-        let Some(options) = options.filter(|o| o.idempotency_level.is_some() || o.deprecated())
-        else {
+        let level = options.filter(|options| options.idempotency_level.is_some());
+        let deprecated = options.is_some_and(|options| options.deprecated());
+        if allow.is_none() && level.is_none() && !deprecated {
             return self.line(&format!("{signature};"));
-        };
+        }
         self.block(&signature, |text| {
-            if options.idempotency_level.is_some() {
+            if let Some(allow) = allow {
+                text.line(&format!("option (daemoneye.ipc.v1.access) = {allow};"));
+            }
+            if let Some(options) = level {
                 let level = options.idempotency_level().as_str_name();
                 text.line(&format!("option idempotency_level = {level};"));
             }
-            if options.deprecated() {
+            if deprecated {
                 text.line("option deprecated = true;");
             }
         });

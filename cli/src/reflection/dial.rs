@@ -23,6 +23,7 @@ pub(crate) fn descriptor(
             path: path.leak(),
             kind: kind(&method),
             idempotency: idempotency(&method),
+            access: &[],
             input: method.input().full_name().to_owned().leak(),
             output: method.output().full_name().to_owned().leak(),
         }

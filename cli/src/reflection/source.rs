@@ -11,7 +11,8 @@ use std::{
 
 use daemoneye_ipc::{
     CallError, Channel, Code, IpcConfig,
-    prost::Message,
+    bytes::Bytes,
+    prost::{DecodeError, Message},
     prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet},
     schema::ipc::v1::ServiceOffer,
     schema::reflection::v1::{
@@ -170,7 +171,7 @@ impl Server {
     /// One request per service, so that each answer fits a frame.
     async fn descriptors(&self, services: &[ServiceInfo]) -> Result<DescriptorPool, Failure> {
         let client = ReflectionClient::new(self.channel.clone());
-        let (mut set, mut seen) = (FileDescriptorSet::default(), HashSet::new());
+        let (mut set, mut seen) = (EncodedFiles::default(), HashSet::new());
         let mut left = MAX_BYTES;
         let refused = |why| {
             let whose = format!("the server at {}", self.channel.endpoint());
@@ -183,11 +184,13 @@ impl Server {
             };
             let answer = client.get_descriptors(request).await;
             let files = answer.map_err(|error| self.failure(&error))?.files;
-            for file in files.unwrap_or_default().file {
-                if seen.insert(file.name().to_owned()) {
-                    let rest = left.checked_sub(file.encoded_len());
+            let undecodable = |error: DecodeError| refused(error.to_string());
+            for file in EncodedFiles::decode(files).map_err(undecodable)?.files {
+                let Name { name } = Name::decode(&*file).map_err(undecodable)?;
+                if seen.insert(name) {
+                    let rest = left.checked_sub(file.len());
                     left = rest.ok_or_else(|| refused(too_many_bytes()))?;
-                    set.file.push(file);
+                    set.files.push(file);
                 }
             }
         }
@@ -209,6 +212,22 @@ impl Server {
             ),
         )
     }
+}
+
+/// A `FileDescriptorSet` whose files stay as they are, with options that the generated type drops.
+#[derive(Clone, PartialEq, Message)]
+#[prost(prost_path = "daemoneye_ipc::prost")]
+struct EncodedFiles {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    files: Vec<Bytes>,
+}
+
+/// What is looked at in one of them.
+#[derive(Clone, PartialEq, Message)]
+#[prost(prost_path = "daemoneye_ipc::prost")]
+struct Name {
+    #[prost(string, tag = "1")]
+    name: String,
 }
 
 /// Whether a call failed because the server has no such method.

@@ -6,7 +6,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::{Scope, hex, names};
-use crate::model::{Idempotency, Method, MethodKind, Service};
+use crate::model::{Allow, Idempotency, Method, MethodKind, Service};
 
 pub(super) fn service(service: &Service, scope: &Scope) -> TokenStream {
     let runtime = scope.runtime();
@@ -56,6 +56,7 @@ fn method_descriptor(method: &Method, scope: &Scope) -> TokenStream {
         Idempotency::NoSideEffects => quote!(NoSideEffects),
         Idempotency::Idempotent => quote!(Idempotent),
     };
+    let access = method.access.iter().map(|allow| allowed(allow, scope));
     let input = &method.input.full_name;
     let output = &method.output.full_name;
     quote! {
@@ -65,8 +66,28 @@ fn method_descriptor(method: &Method, scope: &Scope) -> TokenStream {
             ordinal: #ordinal,
             kind: #runtime::descriptor::MethodKind::#kind,
             idempotency: #runtime::descriptor::Idempotency::#idempotency,
+            access: &[#(#access),*],
             input: #input,
             output: #output,
         }
     }
+}
+
+fn allowed(allow: &Allow, scope: &Scope) -> TokenStream {
+    let runtime = scope.runtime();
+    let variant = match allow {
+        Allow::Anyone => quote!(Anyone),
+        Allow::OwnUser => quote!(OwnUser),
+        Allow::Uid(id) => {
+            let id = Literal::u32_unsuffixed(*id);
+            quote!(Uid(#id))
+        }
+        Allow::User(name) => quote!(User(#name)),
+        Allow::Gid(id) => {
+            let id = Literal::u32_unsuffixed(*id);
+            quote!(Gid(#id))
+        }
+        Allow::Group(name) => quote!(Group(#name)),
+    };
+    quote!(#runtime::access::Allow::#variant)
 }

@@ -62,6 +62,35 @@ impl<'a> Index<'a> {
         Place::of_span(&source.path, lines, span)
     }
 
+    /// The place of `text`, in quotes, in the element at `path` or in an option of it; else that of the element.
+    pub(super) fn place_of_text(
+        &self,
+        file: &FileDescriptor,
+        path: &[i32],
+        text: Option<&str>,
+    ) -> Option<Place> {
+        let indexed = self.files.get(file.name())?;
+        let source = indexed.source?;
+        let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+        let lines = indexed.lines.get_or_init(|| source.text.lines().collect());
+        let below = spans
+            .range(path..)
+            .take_while(|(at, _)| at.starts_with(path));
+        let (element, quoted) = (path.split_last()?.1, text.map(|text| format!("\"{text}\"")));
+        let mut first = None;
+        for (_, span) in below {
+            first = first.or(Some(*span));
+            let found = quoted.as_ref().and_then(|text| find(lines, span, text));
+            if let Some(found) = found {
+                return Place::of_span(&source.path, lines, &found);
+            }
+        }
+        match first {
+            Some(span) => Place::of_span(&source.path, lines, span),
+            None => self.place(file, element),
+        }
+    }
+
     /// The serialized `FileDescriptorSet` of `file` and all that it imports, imports first. Custom
     /// options are kept, source positions are not.
     pub(super) fn file_descriptor_set(&self, file: &FileDescriptor) -> Vec<u8> {
@@ -94,6 +123,21 @@ impl<'a> Index<'a> {
         }
         set
     }
+}
+
+/// Where `text` is in a span, as a span.
+fn find(lines: &[&str], span: &[i32], text: &str) -> Option<[i32; 3]> {
+    let (first, last) = (*span.first()?, span[span.len().saturating_sub(2)]);
+    let last = if span.len() == 4 { last } else { first };
+    for number in first..=last {
+        let line = lines.get(usize::try_from(number).ok()?)?;
+        if let Some(at) = line.find(text) {
+            let column = i32::try_from(line[..at].chars().count()).ok()?;
+            let width = i32::try_from(text.chars().count()).ok()?;
+            return Some([number, column, column + width]);
+        }
+    }
+    None
 }
 
 /// The spans of the elements of a file, by path; of an element with several, the first.

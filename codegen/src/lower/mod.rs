@@ -3,6 +3,7 @@
 //! **Invariant**: message and method names become Rust names in prost alone; this module only asks it, and refuses
 //! beforehand what prost would fail on.
 
+mod access;
 mod choices;
 mod clashes;
 mod descriptors;
@@ -19,6 +20,7 @@ use prost_build::Module;
 use prost_reflect::{FileDescriptor, MessageDescriptor, ServiceDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
+use self::access::Access;
 use self::index::Index;
 use self::layout::Layout;
 use self::rules::{Mistake, Rules};
@@ -43,6 +45,7 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
     let files: Vec<FileDescriptor> = loaded.pool.files().collect();
     let wanted: BTreeSet<String> = files
         .iter()
+        .filter(|file| !is_options(file))
         .map(|file| file.package_name().to_owned())
         .filter(|package| options.wants(package))
         .collect();
@@ -125,6 +128,7 @@ fn check_selection(
             if !wanted.contains(package)
                 && !options.is_elsewhere(package)
                 && !defines_nothing(&needed)
+                && !is_options(&needed)
             {
                 return Err(Error::usage(
                     format!(
@@ -140,6 +144,11 @@ fn check_selection(
         }
     }
     Ok(())
+}
+
+/// Whether a file is the one with the options for methods: whoever imports it needs none of its code.
+fn is_options(file: &FileDescriptor) -> bool {
+    file.name() == crate::load::OPTIONS.0
 }
 
 fn defines_nothing(file: &FileDescriptor) -> bool {
@@ -256,13 +265,14 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn service(&self, service: &ServiceDescriptor) -> Result<Service, Error> {
+    fn service(&mut self, service: &ServiceDescriptor) -> Result<Service, Error> {
         let full_name = service.full_name();
         let from_prost = self
             .collected
             .service(full_name)
             .ok_or_else(|| unresolved(full_name))?;
         let file = service.parent_file();
+        let mut access = Access::of(self.index, service);
         let mut methods = Vec::new();
         for (descriptor, named) in service.methods().zip(&from_prost.methods) {
             let path = format!("/{full_name}/{}", named.proto_name);
@@ -272,6 +282,7 @@ impl Lowering<'_, '_> {
                 path,
                 kind: MethodKind::new(named.client_streaming, named.server_streaming),
                 idempotency: idempotency(named.options.idempotency_level()),
+                access: access.method(&descriptor),
                 input: self.type_ref(&named.input_proto_type, &named.input_type),
                 output: self.type_ref(&named.output_proto_type, &named.output_type),
                 checks_input: self.rules.covers(descriptor.input().full_name()),
@@ -282,6 +293,7 @@ impl Lowering<'_, '_> {
                 proto_name: named.proto_name.clone(),
             });
         }
+        self.mistakes.append(&mut access.problems);
         Ok(Service {
             full_name: full_name.to_owned(),
             rust_name: self

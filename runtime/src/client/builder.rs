@@ -9,8 +9,11 @@ use super::{
     interceptor::{ClientInterceptor, DynInterceptor},
 };
 use crate::{
-    config::IpcConfig, descriptor::ServiceDescriptor, error::IpcError, session::SchemaPolicy,
-    transport::Link,
+    config::IpcConfig,
+    descriptor::ServiceDescriptor,
+    error::IpcError,
+    session::SchemaPolicy,
+    transport::{Link, PeerPolicy},
 };
 
 /// Collects what a [`Channel`] needs: [`Channel::builder`].
@@ -31,6 +34,7 @@ pub struct ChannelBuilder {
     pub(super) services: Vec<&'static ServiceDescriptor>,
     pub(super) dial: Dial,
     pub(super) validates: bool,
+    pub(super) trust: Option<PeerPolicy>,
 }
 
 /// Where connections come from.
@@ -51,6 +55,7 @@ impl ChannelBuilder {
             services: Vec::new(),
             dial: Dial::Endpoint,
             validates: false,
+            trust: None,
         }
     }
 
@@ -75,6 +80,17 @@ impl ChannelBuilder {
     #[must_use]
     pub const fn validate(mut self) -> Self {
         self.validates = true;
+        self
+    }
+
+    /// Which servers are trusted, by the user that they run as: nothing is sent to any other
+    /// ([`IpcError::PeerNotTrusted`]). By default whom the settings name
+    /// ([`peers.trust`](crate::config::PeersConfig::trust)), which is this process's own user and root.
+    ///
+    /// A connection within the process asks nobody.
+    #[must_use]
+    pub fn trust(mut self, servers: PeerPolicy) -> Self {
+        self.trust = Some(servers);
         self
     }
 

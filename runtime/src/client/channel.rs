@@ -27,7 +27,7 @@ use crate::{
     descriptor::ServiceDescriptor,
     error::{CallError, IpcError},
     session::{SchemaPolicy, SessionConfig},
-    transport::Peer,
+    transport::{Peer, PeerPolicy},
     wire::Hello,
 };
 
@@ -65,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) policy: SchemaPolicy,
     pub(crate) endpoint: Arc<str>,
     pub(crate) dial: Dial,
+    pub(crate) trust: PeerPolicy,
     interceptors: Arc<[Arc<dyn DynInterceptor>]>,
     validates: bool,
     services: Mutex<Vec<&'static ServiceDescriptor>>,
@@ -201,8 +202,13 @@ impl Channel {
             services,
             dial,
             validates,
+            trust,
         } = builder;
         config.validate()?;
+        let trust = match trust {
+            Some(trust) => trust,
+            None => PeerPolicy::trusted_by(&config.peers)?,
+        };
         let idle = Progress {
             state: ChannelState::Idle,
             failures: 0,
@@ -214,6 +220,7 @@ impl Channel {
             dial,
             interceptors: interceptors.into(),
             validates,
+            trust,
             services: Mutex::new(services),
             current: Mutex::default(),
             progress: watch::Sender::new(idle),

@@ -89,8 +89,14 @@ async fn dial(shared: &Shared) -> Result<Link, IpcError> {
         Dial::Endpoint => {
             let timeout = Duration::from_millis(shared.config.reconnect.connect_timeout_ms);
             let link = transport::connect(&shared.config.endpoint_path, timeout).await?;
-            transport::check_server(&shared.config.endpoint_path, link.peer())?;
-            Ok(link)
+            let trusted =
+                transport::check_server(&shared.config.endpoint_path, link.peer(), &shared.trust);
+            match tokio::time::timeout(timeout, trusted).await {
+                Ok(trusted) => trusted.map(|()| link),
+                Err(_) => Err(IpcError::ConnectionTimeout {
+                    endpoint: shared.endpoint.to_string(),
+                }),
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use super::{IpcConfig, MAX_ENDPOINT_BYTES};
+use super::{IpcConfig, MAX_ENDPOINT_BYTES, endpoint};
 use crate::error::IpcError;
 
 /// Where each value that is not a default came from, by the path of its key (`limits.max_calls`).
@@ -52,6 +52,9 @@ pub(super) fn allowed(key: &str) -> Option<String> {
     if key == "reconnect.multiplier" {
         return Some(MULTIPLIER.to_owned());
     }
+    if let Some(allowed) = endpoint::allowed(key) {
+        return Some(allowed.to_owned());
+    }
     let (.., range, unit) = RULES.iter().find(|(rule, ..)| *rule == key)?;
     Some(whole(range, unit))
 }
@@ -82,6 +85,11 @@ pub(super) fn all(config: &IpcConfig, origins: &Origins) -> Result<(), IpcError>
                 format!("{value} is not allowed; {}", whole(range, unit)),
             );
         }
+    }
+    let mut problems = config.socket.problems();
+    problems.append(&mut config.peers.problems());
+    if let Some((key, problem)) = problems.into_iter().next() {
+        return refuse(key, problem);
     }
     let multiplier = config.reconnect.multiplier;
     if !(1.0..=100.0).contains(&multiplier) {
@@ -144,6 +152,16 @@ pub(super) fn wrong(location: Option<String>, message: impl Into<String>) -> Ipc
 
 #[cfg(test)]
 pub(super) fn ruled_keys() -> Vec<&'static str> {
-    let others = ["endpoint_path", "crc32_variant", "reconnect.multiplier"];
+    let others = [
+        "endpoint_path",
+        "crc32_variant",
+        "reconnect.multiplier",
+        "socket.mode",
+        "socket.group",
+        "socket.directory_mode",
+        "socket.directory_policy",
+        "peers.allow",
+        "peers.trust",
+    ];
     RULES.iter().map(|(key, ..)| *key).chain(others).collect()
 }

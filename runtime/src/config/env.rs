@@ -70,6 +70,13 @@ fn leaves(value: &Value, path: &str, keys: &mut Vec<String>) {
     }
 }
 
+/// Whether the setting at `key` is a number.
+pub(super) fn is_number(key: &str) -> bool {
+    let tree = serde_json::to_value(IpcConfig::default());
+    let pointer = format!("/{}", key.replace('.', "/"));
+    tree.is_ok_and(|tree| tree.pointer(&pointer).is_some_and(Value::is_number))
+}
+
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }

@@ -4,6 +4,7 @@
 //! [`IpcConfig::load`] or [`IpcConfig::from_yaml`] holds no value that [`IpcConfig::validate`] refuses.
 
 mod check;
+mod endpoint;
 mod env;
 mod yaml;
 
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::check::Origins;
+pub(crate) use self::endpoint::group;
+pub use self::endpoint::{DirectoryPolicy, PeersConfig, SocketConfig};
 use crate::{
     error::IpcError,
     wire::{Crc32Variant, DEFAULT_MAX_FRAME_BYTES},
@@ -82,6 +85,10 @@ pub struct IpcConfig {
     pub max_connections: usize,
     /// Checksum of the frames; must be the same on both sides. Default `ieee`.
     pub crc32_variant: Crc32Variant,
+    /// The server's socket and its directory.
+    pub socket: SocketConfig,
+    /// Who may be at the other end.
+    pub peers: PeersConfig,
     /// Limits on what one connection may use.
     pub limits: LimitsConfig,
     /// How a client connects and comes back.
@@ -180,6 +187,8 @@ impl Default for IpcConfig {
             spin_us: 20,
             max_connections: 16,
             crc32_variant: Crc32Variant::Ieee,
+            socket: SocketConfig::default(),
+            peers: PeersConfig::default(),
             limits: LimitsConfig::default(),
             reconnect: ReconnectConfig::default(),
             circuit_breaker: CircuitBreakerConfig::default(),

@@ -86,7 +86,12 @@ impl Reader<'_> {
         let set = match &*entry.value {
             node if node.is_null() => Err("no value is given".to_owned()),
             Node::Scalar { text, .. } => {
-                env::set(&mut self.config, key, OsString::from(decimal(text)))
+                // `0o660` is a mode in the setting of one, and a number in that of another.
+                let text = match env::is_number(key) {
+                    true => decimal(text),
+                    false => text.clone(),
+                };
+                env::set(&mut self.config, key, OsString::from(text))
             }
             Node::Mapping { .. } | Node::Other => Err("expected one value".to_owned()),
         };

@@ -8,6 +8,54 @@
     clippy::nursery,
     clippy::pedantic
 )]
+/// Who may call a method, of those who may connect. A call by anybody else is refused (PERMISSION_DENIED) before its
+/// request is decoded.
+#[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct Access {
+    /// Who is let in; one that fits is enough. Each is
+    ///
+    ///   * `self`: the user that the server runs as,
+    ///   * `root`: the user 0,
+    ///   * `uid:N` or `uid:NAME`, `user:NAME`: a user,
+    ///   * `gid:N` or `gid:NAME`, `group:NAME`: who has a group, as effective or as supplementary one,
+    ///   * `anyone`, alone: whoever may connect.
+    ///
+    /// Nobody is let in who is not named: `self` leaves root out, unless the server runs as root. Names are looked up on the
+    /// server's system when it starts; one that is unknown there keeps it from starting.
+    #[prost(string, repeated, tag = "1")]
+    pub allow: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::alloc::string::String,
+    >,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl ::daemoneye_ipc::prost::Name for Access {
+    const NAME: &'static str = "Access";
+    const PACKAGE: &'static str = "daemoneye.ipc.v1";
+    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "daemoneye.ipc.v1.Access".into()
+    }
+    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
+        "/daemoneye.ipc.v1.Access".into()
+    }
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 /// One frame's payload. Fields that do not apply to a kind are absent.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -304,6 +352,7 @@ impl Verdict {
         }
     }
 }
+impl ::daemoneye_ipc::__private::IsMessage<0x5c06_706e_04a2_dd27> for Access {}
 impl ::daemoneye_ipc::__private::IsMessage<0xc1d8_2a3f_b584_1508> for Envelope {}
 impl ::daemoneye_ipc::prost::Name for Envelope {
     const NAME: &'static ::core::primitive::str = "Envelope";

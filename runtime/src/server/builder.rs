@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    InProcess, Server, ServerCore, ServerInterceptor, ServerStats, Service, Source,
+    InProcess, Server, ServerCore, ServerInterceptor, ServerStats, Service, Source, access::Access,
     interceptor::DynInterceptor, stats::Counters,
 };
 use crate::{
@@ -53,7 +53,7 @@ pub struct ServerBuilder {
     config: IpcConfig,
     services: Vec<Arc<dyn Service>>,
     interceptors: Vec<Arc<dyn DynInterceptor>>,
-    policy: PeerPolicy,
+    policy: Option<PeerPolicy>,
     reflection: bool,
     introspection: bool,
     diagnostics: PeerPolicy,
@@ -66,7 +66,7 @@ impl ServerBuilder {
             config,
             services: Vec::new(),
             interceptors: Vec::new(),
-            policy: PeerPolicy::same_user(),
+            policy: None,
             reflection: false,
             introspection: false,
             diagnostics: PeerPolicy::same_user(),
@@ -124,21 +124,24 @@ impl ServerBuilder {
         self
     }
 
-    /// Who may connect; by default the server's own user and root.
+    /// Who may connect; by default whom the settings name
+    /// ([`peers.allow`](crate::config::PeersConfig::allow)), which is the server's own user and root.
     #[must_use]
     pub fn peer_policy(mut self, policy: PeerPolicy) -> Self {
-        self.policy = policy;
+        self.policy = Some(policy);
         self
     }
 
     /// Binds the endpoint. Nothing is served before [`Server::serve_until`].
     ///
     /// # Errors
-    /// [`IpcError::Config`] for a setting or a service that is there twice; [`IpcError::Endpoint`] if
+    /// [`IpcError::Config`] for a setting, for a service that is there twice, and for a user or a group that
+    /// settings or a schema name and this system does not have; [`IpcError::Endpoint`] if
     /// the path cannot be used, for example because a live server has it.
     pub async fn bind(self) -> Result<Server, IpcError> {
         let (core, config, policy) = self.build()?;
-        let listener = Listener::bind(&config.endpoint_path, &EndpointOptions::default()).await?;
+        let options = EndpointOptions::of(&config.socket)?;
+        let listener = Listener::bind(&config.endpoint_path, &options).await?;
         Ok(Server::new(core, listener, config, policy))
     }
 
@@ -147,7 +150,10 @@ impl ServerBuilder {
         let (core, config, policy) = self.build()?;
         let listener = match Listener::from_env(&config.endpoint_path)? {
             Some(listener) => listener,
-            None => Listener::bind(&config.endpoint_path, &EndpointOptions::default()).await?,
+            None => {
+                let options = EndpointOptions::of(&config.socket)?;
+                Listener::bind(&config.endpoint_path, &options).await?
+            }
         };
         Ok(Server::new(core, listener, config, policy))
     }
@@ -178,9 +184,15 @@ impl ServerBuilder {
                 .add(service.descriptor())
                 .map_err(IpcError::config)?;
         }
+        let access = Access::of(registry.services())?;
+        let policy = match self.policy {
+            Some(policy) => policy,
+            None => PeerPolicy::allowed_by(&self.config.peers)?,
+        };
         let core = Arc::new(ServerCore {
             session: SessionConfig::from(&self.config),
             registry: Arc::new(registry),
+            access,
             services: self.services,
             interceptors: self.interceptors,
             validate_responses: self.validate_responses,
@@ -190,7 +202,7 @@ impl ServerBuilder {
             next_id: AtomicU64::new(1),
         });
         own_stats.watch(&core);
-        Ok((core, self.config, self.policy))
+        Ok((core, self.config, policy))
     }
 
     /// Adds the services that show the server itself.

@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 
 use super::{ServerCore, stats::Gauge};
 use crate::{
+    descriptor::MethodDescriptor,
     session::{Fault, ServerSession, Transmit},
     transport::{Link, Peer},
 };
@@ -40,7 +41,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(id: u64, link: Link, core: Arc<ServerCore>, now: Instant) -> Self {
-        let session = ServerSession::new(core.session.clone(), Arc::clone(&core.registry), now);
+        let mut session = ServerSession::new(core.session.clone(), Arc::clone(&core.registry), now);
+        session.deny(core.access.denied(link.peer()));
         Self {
             id,
             link,
@@ -91,6 +93,23 @@ impl Connection {
 
     pub(crate) fn count_read(&self, bytes: u64) {
         self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The client called a method that the schema does not let it call.
+    pub(crate) fn note_denied(&self, method: &MethodDescriptor) {
+        self.core
+            .counters
+            .denied_calls
+            .fetch_add(1, Ordering::Relaxed);
+        let Peer { uid, gid, pid, .. } = self.peer();
+        tracing::warn!(
+            connection = self.id,
+            uid,
+            gid,
+            pid,
+            method = method.path,
+            "a call was refused: the schema does not let this peer make it"
+        );
     }
 
     /// Bytes that came.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{connection::Connection, stats::Gauge};
 use crate::{
+    access::Allow,
     descriptor::MethodDescriptor,
     metadata::Metadata,
     session::{CallId, Interruption, StartCall},
@@ -108,6 +109,27 @@ impl CallContext {
     #[must_use]
     pub const fn method(&self) -> &'static MethodDescriptor {
         self.method
+    }
+
+    /// What of the schema's list for the method lets the caller call it: the first that fits. `None` if the
+    /// schema has no list for it ([`MethodDescriptor::access`] is empty), or if a test calls the handler.
+    #[must_use]
+    pub fn allowed_as(&self) -> Option<Allow<'static>> {
+        match &self.origin {
+            Origin::Connection(conn, _) => conn.core.access.allowing(self.method, conn.peer()),
+            Origin::Detached(_) => None,
+        }
+    }
+
+    /// The process that calls, as a descriptor that never comes to mean another process, for audits:
+    /// [`Link::peer_process`](crate::transport::Link::peer_process).
+    #[cfg(unix)]
+    #[must_use]
+    pub fn peer_process(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        match &self.origin {
+            Origin::Connection(conn, _) => conn.link.peer_process(),
+            Origin::Detached(_) => None,
+        }
     }
 
     /// When the client stops waiting; `None` if it waits for ever.

@@ -19,6 +19,7 @@ use super::{
     interceptor,
 };
 use crate::{
+    descriptor::MethodDescriptor,
     driver::{Alarm, Flush, Inlet, Next, READS_PER_TURN, Read, flush, now},
     session::{Fault, Incoming, StartCall},
     wire::MAX_HELLO_BYTES,
@@ -37,6 +38,7 @@ pub(crate) struct Driver {
     alarm: Alarm,
     effects: Effects,
     starts: Vec<StartCall>,
+    denied: Vec<&'static MethodDescriptor>,
     greeted: bool,
     write_failed: bool,
     /// Whole frames of the last read.
@@ -57,6 +59,7 @@ impl Driver {
             alarm: Alarm::new(),
             effects: Effects::default(),
             starts: Vec::new(),
+            denied: Vec::new(),
             greeted: false,
             write_failed: false,
             frames: 0,
@@ -95,6 +98,9 @@ impl Driver {
             taken
         };
         self.effects.run();
+        self.denied
+            .drain(..)
+            .for_each(|method| conn.note_denied(method));
         let mut starts = mem::take(&mut self.starts);
         for start in starts.drain(..) {
             if taken.is_ok() {
@@ -119,8 +125,10 @@ impl Driver {
                 Ok(Next::Taken) => self.frames += 1,
                 Ok(Next::Frame(frame)) => {
                     self.frames += 1;
-                    if let Incoming::Start(start) = session.handle_frame(now, frame)? {
-                        self.starts.push(start);
+                    match session.handle_frame(now, frame)? {
+                        Incoming::Handled => {}
+                        Incoming::Start(start) => self.starts.push(start),
+                        Incoming::Denied(method) => self.denied.push(method),
                     }
                     if !mem::replace(&mut self.greeted, true) {
                         let limit = self.conn.core.session.max_frame_bytes;

@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: a peer that the policy does not let in is closed before one byte of it is read.
 
+mod access;
 mod builder;
 mod call;
 mod connection;
@@ -13,6 +14,7 @@ mod interceptor;
 mod signal;
 mod stats;
 mod tasks;
+mod vetting;
 
 use std::{
     collections::HashMap,
@@ -31,6 +33,10 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    access::Access, connection::Connection, driver::Driver, in_process::Links,
+    interceptor::DynInterceptor, stats::Counters, tasks::Tasks,
+};
 pub use self::{
     builder::ServerBuilder,
     call::{HandlerSlot, ServerCall, Service},
@@ -42,10 +48,6 @@ pub use self::{
     stats::ServerStats,
 };
 pub(crate) use self::{connection::Connection as ServerConnection, context::Detached};
-use self::{
-    connection::Connection, driver::Driver, in_process::Links, interceptor::DynInterceptor,
-    stats::Counters, tasks::Tasks,
-};
 use crate::{
     config::IpcConfig,
     error::IpcError,
@@ -63,6 +65,7 @@ pub(crate) struct ServerCore {
     pub(crate) session: SessionConfig,
     pub(crate) registry: Arc<Registry>,
     pub(crate) services: Vec<Arc<dyn Service>>,
+    pub(crate) access: Access,
     pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
     pub(crate) validate_responses: bool,
     pub(crate) counters: Counters,
@@ -270,7 +273,7 @@ fn admit(
     connections: &Tasks,
     link: Link,
 ) {
-    if let Err(reason) = policy.evaluate(link.peer()) {
+    if let Err(reason) = policy.evaluate_ids(link.peer()) {
         core.counters.denied.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(uid = link.peer().uid, %reason, "a connection was refused");
         return refuse(config, &link, Code::PermissionDenied, &reason.to_string());
@@ -294,7 +297,12 @@ fn admit(
         crate::driver::now(),
     ));
     core.connections.lock().insert(id, Arc::clone(&conn));
-    connections.spawn(Driver::new(conn));
+    let driver = Driver::new(Arc::clone(&conn));
+    if policy.asks_more() {
+        connections.spawn(vetting::vet(conn, driver, policy.clone(), config.clone()));
+    } else {
+        connections.spawn(driver);
+    }
 }
 
 /// Says GOAWAY, if the socket takes it at once, and closes.

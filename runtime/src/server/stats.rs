@@ -25,6 +25,7 @@ pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
     pub(crate) denied: AtomicU64,
     pub(crate) over_limit: AtomicU64,
+    pub(crate) denied_calls: AtomicU64,
     calls_started: AtomicU64,
     past: Mutex<Past>,
 }
@@ -47,6 +48,7 @@ impl Counters {
             accepted: AtomicU64::new(0),
             denied: AtomicU64::new(0),
             over_limit: AtomicU64::new(0),
+            denied_calls: AtomicU64::new(0),
             calls_started: AtomicU64::new(0),
             past: Mutex::default(),
         }
@@ -167,6 +169,13 @@ impl ServerStats {
     #[must_use]
     pub fn calls_started(&self) -> u64 {
         self.core().map_or(0, |core| core.counters.calls_started())
+    }
+
+    /// Calls that were refused because the schema does not let their caller make them.
+    #[must_use]
+    pub fn calls_denied(&self) -> u64 {
+        self.core()
+            .map_or(0, |core| core.counters.denied_calls.load(Ordering::Relaxed))
     }
 
     /// Bytes that wait to be written, or to be taken by handlers, on all connections.

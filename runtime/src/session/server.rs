@@ -70,6 +70,8 @@ pub struct ServerSession<A> {
     client: Option<Hello>,
     /// Services whose calls are refused, with the reason: the client requires a match.
     refused: Vec<(usize, String)>,
+    /// Methods that this client may not call, with what it is told.
+    denied: Vec<(MethodIndex, String)>,
     calls: HashMap<CallId, Call<A>, IdHasher>,
     /// Calls whose terminal frame is not queued yet.
     open: usize,
@@ -102,6 +104,7 @@ impl<A> ServerSession<A> {
             vitals,
             client: None,
             refused: Vec::new(),
+            denied: Vec::new(),
             calls: HashMap::default(),
             open: 0,
             last_id: 0,
@@ -116,6 +119,11 @@ impl<A> ServerSession<A> {
             aborts: Vec::new(),
             config,
         }
+    }
+
+    /// Has the calls of some methods refused (PERMISSION_DENIED, with the text), whatever they carry.
+    pub fn deny(&mut self, denied: Vec<(MethodIndex, String)>) {
+        self.denied = denied;
     }
 
     /// The client's HELLO, once it is in.

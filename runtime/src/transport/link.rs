@@ -87,6 +87,21 @@ impl Link {
         &self.peer
     }
 
+    /// The process at the other end, as a descriptor of it (pidfd_open(2)), which never comes to mean another
+    /// process as an id does: for audits, never to decide who may do what, since a process can hand its
+    /// connection to another. Asked of the kernel the first time, and kept with the connection.
+    ///
+    /// `None` where the kernel does not tell (before Linux 6.5, and elsewhere), if the process was gone when it was first
+    /// asked for, and for a link through memory.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn peer_process(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        match &self.io {
+            Io::Socket(socket) => socket.peer_process(),
+            Io::Memory(_) => None,
+        }
+    }
+
     /// Appends what has arrived to `buffer`, up to the room that it has, and returns the number of
     /// bytes; 0 is the end of the stream (or a buffer without room).
     ///

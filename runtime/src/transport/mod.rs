@@ -6,6 +6,7 @@
 mod link;
 mod memory;
 mod peer;
+mod policy;
 #[cfg(unix)]
 mod unix;
 
@@ -16,5 +17,6 @@ pub use self::unix::{
 };
 pub use self::{
     link::{Link, memory_pair},
-    peer::{Peer, PeerPolicy, PeerRefused, check_server},
+    peer::Peer,
+    policy::{PeerPolicy, PeerRefused, check_server},
 };

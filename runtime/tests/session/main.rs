@@ -28,6 +28,7 @@ const fn method(ordinal: u64, kind: MethodKind) -> MethodDescriptor {
         ordinal,
         kind,
         idempotency: Idempotency::Unknown,
+        access: &[],
         input: "test.In",
         output: "test.Out",
     }

@@ -160,7 +160,7 @@ impl World {
             self.note(&frame, true);
             match self.server.handle_frame(self.now, frame) {
                 Ok(Incoming::Start(start)) => self.start(start.call, start.method.kind),
-                Ok(Incoming::Handled) => {}
+                Ok(Incoming::Handled | Incoming::Denied(_)) => {}
                 Err(fault) => self.faulted(&fault),
             }
         }

@@ -46,6 +46,8 @@ pub enum Incoming {
     Handled,
     /// Start this call's handler.
     Start(StartCall),
+    /// Note that the client called a method that it may not call ([`ServerSession::deny`]): it was refused.
+    Denied(&'static MethodDescriptor),
 }
 
 /// Why a call is refused.
@@ -209,12 +211,15 @@ impl<A> ServerSession<A> {
             )));
         }
         self.last_id = call;
+        let ordinal = envelope.method;
         match self.admit(now, call, envelope) {
             Ok(start) => Ok(Incoming::Start(start)),
             Err((code, reason)) => {
                 self.refuse(call, code, &reason);
                 self.check_control()?;
-                Ok(Incoming::Handled)
+                let method = self.registry.find(ordinal).map(|(_, method)| method);
+                let denied = method.filter(|_| code == Code::PermissionDenied);
+                Ok(denied.map_or(Incoming::Handled, Incoming::Denied))
             }
         }
     }
@@ -288,6 +293,10 @@ impl<A> ServerSession<A> {
             );
             return Err((Code::Unimplemented, reason));
         };
+        let mut denied = self.denied.iter();
+        if let Some((_, reason)) = denied.find(|(denied, _)| *denied == index) {
+            return Err((Code::PermissionDenied, reason.clone()));
+        }
         let mut refused = self.refused.iter();
         match refused.find(|(service, _)| *service == index.service) {
             Some((_, reason)) => Err((Code::FailedPrecondition, reason.clone())),

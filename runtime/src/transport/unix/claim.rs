@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FileType, FlockOperation, Mode, OFlags, RawMode, RenameFlags, Stat, chmodat,
+        AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Stat, chmodat, chownat,
         fchmod, flock, fstat, ftruncate, mkdirat, openat, renameat_with, statat, unlinkat,
     },
     io::Errno,
@@ -23,7 +23,7 @@ use rustix::{
 
 use super::{
     EndpointOptions, beside,
-    directory::{self, Level, Severity},
+    directory::{self, Level, Severity, mode},
     refused, split,
 };
 use crate::{config::MAX_ENDPOINT_BYTES, error::IpcError};
@@ -80,7 +80,7 @@ pub(super) async fn claim(
 
 /// The endpoint's directory, judged, and created if it was missing.
 fn fit_directory(path: &Path, parent: &Path, options: &EndpointOptions) -> Result<Level, IpcError> {
-    let walk = directory::walk(parent, Some(mode(options.dir_mode)));
+    let walk = directory::walk(parent, options, true);
     for finding in &walk.findings {
         match finding.severity {
             Severity::Error => return Err(refused(path, finding.to_string(), None)),
@@ -89,11 +89,6 @@ fn fit_directory(path: &Path, parent: &Path, options: &EndpointOptions) -> Resul
     }
     walk.directory
         .ok_or_else(|| refused(path, "its directory cannot be opened", None))
-}
-
-fn mode(bits: u32) -> Mode {
-    // 12 bits fit into the narrowest type that a system has for them.
-    Mode::from_bits_truncate((bits & 0o7777) as RawMode)
 }
 
 /// Locks the name. The lock file lies beside the socket and is never removed: a lock on a file that has
@@ -218,12 +213,19 @@ impl Claim {
             .bind()
             .map_err(fail("no socket can be bound beside it"))?;
         let exact = mode(options.mode);
+        if let Some(gid) = options.group {
+            let gid = Some(Gid::from_raw(gid));
+            chownat(&staging.fd, STAGED, None, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(fail(
+                "its group cannot be set: run as root or as a member of that group",
+            ))?;
+        }
         chmodat(&staging.fd, STAGED, exact, AtFlags::empty())
             .map_err(fail("its mode cannot be set"))?;
         listen(&socket, BACKLOG).map_err(fail("it cannot be listened on"))?;
         let stat = statat(&staging.fd, STAGED, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(fail("the socket was lost while it was prepared"))?;
-        let made = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
+        let made = FileType::from_raw_mode(stat.st_mode) == FileType::Socket
+            && options.group.is_none_or(|gid| stat.st_gid == gid);
         if !made || Mode::from_raw_mode(stat.st_mode) != exact {
             return Err(refused(
                 path,
@@ -395,7 +397,7 @@ mod tests {
         let (_folder, path, claim) = claimed();
         // As a child process does between fork and exec.
         let _childs = rustix::io::dup(&claim._lock.0).unwrap();
-        let directory = directory::walk(path.parent().unwrap(), None)
+        let directory = directory::walk(path.parent().unwrap(), &EndpointOptions::default(), false)
             .directory
             .unwrap();
         let again = || lock(&path, &directory, OsStr::new("x.sock"));

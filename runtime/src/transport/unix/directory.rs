@@ -13,12 +13,19 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, Stat, chmodat, fstat, mkdirat, openat, readlinkat,
-        statat,
+        AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, Stat, chmodat, chownat, fstat, mkdirat,
+        openat, readlinkat, statat,
     },
     io::Errno,
     process::geteuid,
 };
+
+use super::EndpointOptions;
+use crate::config::DirectoryPolicy;
+
+/// What to do about a directory that all users share.
+const PRIVATE: &str =
+    "use a private directory with mode 0700, such as /run/daemoneye or one below $XDG_RUNTIME_DIR";
 
 /// Links that are followed in all, as Linux does (path_resolution(7)).
 const MAX_LINKS: u32 = 40;
@@ -44,7 +51,7 @@ pub(super) const WALK: OFlags = OFlags::DIRECTORY
 /// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
 ///
 /// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
-/// let report = inspect(&path)?;
+/// let report = inspect(&path, &EndpointOptions::default())?;
 /// for finding in &report.findings {
 ///     println!("{:?}: {finding}", finding.severity);
 /// }
@@ -72,7 +79,7 @@ pub enum Severity {
 /// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
 ///
 /// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
-/// let report = inspect(&path)?;
+/// let report = inspect(&path, &EndpointOptions::default())?;
 /// for finding in &report.findings {
 ///     println!("{:?}: {finding}", finding.severity);
 /// }
@@ -122,13 +129,14 @@ pub(super) struct Level {
     pub(super) stat: Stat,
 }
 
-/// Walks to `directory`, which is absolute, and judges it and all above it. What is missing is created
-/// with permissions `create`, if given.
-pub(super) fn walk(directory: &Path, create: Option<Mode>) -> Walk {
+/// Walks to `directory`, which is absolute, and judges it and all above it by `options`. With `create`,
+/// what is missing is made.
+pub(super) fn walk(directory: &Path, options: &EndpointOptions, create: bool) -> Walk {
     let mut walker = Walker {
         levels: Vec::new(),
         ahead: names(directory).collect(),
         links_left: MAX_LINKS,
+        options,
         create,
         findings: Vec::new(),
     };
@@ -149,15 +157,16 @@ fn names(path: &Path) -> impl Iterator<Item = OsString> {
     })
 }
 
-struct Walker {
+struct Walker<'a> {
     levels: Vec<Level>,
     ahead: VecDeque<OsString>,
     links_left: u32,
-    create: Option<Mode>,
+    options: &'a EndpointOptions,
+    create: bool,
     findings: Vec<Finding>,
 }
 
-impl Walker {
+impl Walker<'_> {
     /// `true` if the walk came to its end.
     fn run(&mut self) -> bool {
         match open(CWD, OsStr::new("/"), Path::new("/")) {
@@ -183,8 +192,8 @@ impl Walker {
         };
         let path = parent.path.join(name);
         let mut found = statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW);
-        if let (Err(Errno::NOENT), Some(mode)) = (found, self.create) {
-            match make(parent, name, mode) {
+        if let (Err(Errno::NOENT), true) = (found, self.create) {
+            match make(parent, name, self.options) {
                 Ok(()) => found = statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW),
                 Err(error) => return self.fail(&path, error),
             }
@@ -260,7 +269,7 @@ impl Walker {
             self.warn(&path, problem, "its members can replace the endpoint's directory: take their right away if they need not");
         }
         // Looking goes on, creating does not.
-        fit || self.create.is_none()
+        fit || !self.create
     }
 
     /// Judges the innermost directory as the one that holds the endpoint.
@@ -268,27 +277,31 @@ impl Walker {
         let Some(level) = self.levels.last() else {
             return;
         };
-        let (path, mode, uid) = (
-            level.path.clone(),
-            Mode::from_raw_mode(level.stat.st_mode),
-            level.stat.st_uid,
-        );
+        let (path, stat) = (level.path.clone(), level.stat);
+        let mode = Mode::from_raw_mode(stat.st_mode);
         self.judge_owner();
         if !mode.intersects(Mode::WGRP | Mode::WOTH) {
             return;
         }
-        if mode.contains(Mode::SVTX) && uid == 0 {
+        let (policy, group) = (self.options.directory, self.options.group);
+        let sticky = mode.contains(Mode::SVTX) && stat.st_uid == 0;
+        let own_group = !mode.contains(Mode::WOTH) && Some(stat.st_gid) == group;
+        let shown = octal(mode);
+        if sticky && policy != DirectoryPolicy::Private {
             let problem = format!(
-                "is shared by all users (mode {}): anybody can take the endpoint's name first",
-                octal(mode)
+                "is shared by all users (mode {shown}): anybody can take the endpoint's name first"
             );
-            let advice = "use a private directory with mode 0700, such as /run/daemoneye or one below $XDG_RUNTIME_DIR";
-            self.warn(&path, problem, advice);
+            self.warn(&path, problem, PRIVATE);
+        } else if sticky {
+            let problem = format!(
+                "is shared by all users (mode {shown}), which `directory_policy: private` excludes"
+            );
+            self.error(&path, problem, PRIVATE);
+        } else if own_group && policy == DirectoryPolicy::Group {
+            let problem = format!("is writable by the group {} (mode {shown})", stat.st_gid);
+            self.warn(&path, problem, "its members can take the endpoint's name away: make sure that all of them are trusted");
         } else {
-            let problem = format!(
-                "is writable by others than its owner (mode {})",
-                octal(mode)
-            );
+            let problem = format!("is writable by others than its owner (mode {shown})");
             self.error(&path, problem, format!("run: chmod 700 {}", path.display()));
         }
     }
@@ -361,15 +374,29 @@ fn open(parent: impl std::os::fd::AsFd, name: &OsStr, path: &Path) -> Result<Lev
     })
 }
 
-/// Creates a directory with exactly `mode`, whatever the umask. One that somebody else has created
-/// meanwhile is judged like any other.
-fn make(parent: &Level, name: &OsStr, mode: Mode) -> Result<(), Errno> {
-    match mkdirat(&parent.fd, name, mode) {
-        // The parent was judged fit, so nobody else can have replaced what was just made.
-        Ok(()) => chmodat(&parent.fd, name, mode, AtFlags::empty()),
-        Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(error),
+/// Creates a directory with exactly the mode of `options`, whatever the umask. One that somebody else has
+/// created meanwhile is judged like any other.
+fn make(parent: &Level, name: &OsStr, options: &EndpointOptions) -> Result<(), Errno> {
+    let exact = mode(options.dir_mode);
+    match mkdirat(&parent.fd, name, mode(0o700)) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Ok(()),
+        Err(error) => return Err(error),
     }
+    // The parent was judged fit, so nobody else can have replaced what was just made.
+    if exact.intersects(Mode::RWXG)
+        && let Some(gid) = options.group
+    {
+        let gid = Some(Gid::from_raw(gid));
+        chownat(&parent.fd, name, None, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    chmodat(&parent.fd, name, exact, AtFlags::empty())
+}
+
+/// Permissions as the system has them.
+pub(super) fn mode(bits: u32) -> Mode {
+    // 12 bits fit into the narrowest type that a system has for them.
+    Mode::from_bits_truncate((bits & 0o7777) as RawMode)
 }
 
 /// Permissions as people write them.

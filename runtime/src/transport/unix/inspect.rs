@@ -12,6 +12,7 @@ use rustix::{
 };
 
 use super::{
+    EndpointOptions,
     directory::{self, Finding, Severity, octal},
     refused, split,
 };
@@ -27,7 +28,7 @@ use crate::error::IpcError;
 /// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
 ///
 /// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
-/// let report = inspect(&path)?;
+/// let report = inspect(&path, &EndpointOptions::default())?;
 /// for finding in &report.findings {
 ///     println!("{:?}: {finding}", finding.severity);
 /// }
@@ -57,7 +58,7 @@ pub struct EndpointReport {
 /// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
 ///
 /// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
-/// let report = inspect(&path)?;
+/// let report = inspect(&path, &EndpointOptions::default())?;
 /// for finding in &report.findings {
 ///     println!("{:?}: {finding}", finding.severity);
 /// }
@@ -89,7 +90,7 @@ pub struct Entry {
 /// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
 ///
 /// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
-/// let report = inspect(&path)?;
+/// let report = inspect(&path, &EndpointOptions::default())?;
 /// for finding in &report.findings {
 ///     println!("{:?}: {finding}", finding.severity);
 /// }
@@ -123,7 +124,8 @@ impl EndpointReport {
     }
 }
 
-/// Looks at the endpoint `path` and at all directories above it.
+/// Looks at the endpoint `path` and at all directories above it, with the eyes of a server that has
+/// `options`.
 ///
 /// # Errors
 /// [`IpcError::Endpoint`] if the path itself cannot be a server's: relative, or too long.
@@ -136,7 +138,7 @@ impl EndpointReport {
 /// use daemoneye_ipc::transport::{EndpointOptions, EntryKind, Listener, inspect};
 ///
 /// let listener = Listener::bind(&path, &EndpointOptions::default()).await?;
-/// let report = inspect(&path)?;
+/// let report = inspect(&path, &EndpointOptions::default())?;
 /// for finding in &report.findings {
 ///     println!("{:?}: {finding}", finding.severity);
 /// }
@@ -146,9 +148,9 @@ impl EndpointReport {
 /// # Ok(()) })
 /// # }
 /// ```
-pub fn inspect(path: &Path) -> Result<EndpointReport, IpcError> {
+pub fn inspect(path: &Path, options: &EndpointOptions) -> Result<EndpointReport, IpcError> {
     let (parent, name) = split(path).map_err(|reason| refused(path, reason, None))?;
-    let walk = directory::walk(parent, None);
+    let walk = directory::walk(parent, options, false);
     let mut findings = walk.findings;
     let mut endpoint = None;
     if let Some(directory) = &walk.directory {
@@ -163,7 +165,7 @@ pub fn inspect(path: &Path) -> Result<EndpointReport, IpcError> {
             }),
         }
     }
-    findings.extend(endpoint.and_then(|entry| judge(path, entry)));
+    findings.extend(endpoint.and_then(|entry| judge(path, entry, options)));
     let directory = walk.directory.map(|level| Entry::of(&level.stat));
     Ok(EndpointReport {
         endpoint,
@@ -173,7 +175,7 @@ pub fn inspect(path: &Path) -> Result<EndpointReport, IpcError> {
 }
 
 /// What is wrong with the file at the endpoint itself.
-fn judge(path: &Path, entry: Entry) -> Option<Finding> {
+fn judge(path: &Path, entry: Entry, options: &EndpointOptions) -> Option<Finding> {
     let own = geteuid().as_raw();
     let (severity, problem, advice) = if entry.kind != EntryKind::Socket {
         let problem = "is not a socket".to_owned();
@@ -192,7 +194,7 @@ fn judge(path: &Path, entry: Entry) -> Option<Finding> {
             problem,
             "a client does not trust it: run as that user".to_owned(),
         )
-    } else if entry.mode & 0o077 != 0 {
+    } else if entry.mode & 0o077 & !options.mode != 0 {
         let problem = format!(
             "may be opened by others than its owner (mode {:04o})",
             entry.mode

@@ -3,6 +3,7 @@
 //! **Invariant**: names are resolved by descriptor, one directory at a time; what is there and is not
 //! the own dead socket is never replaced, removed or written to.
 
+pub(in crate::transport) mod accounts;
 mod activation;
 mod claim;
 mod connect;
@@ -11,6 +12,8 @@ mod directory;
 mod groups;
 mod inspect;
 mod listener;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod process;
 mod socket;
 
 use std::{
@@ -26,9 +29,13 @@ pub use self::{
     inspect::{EndpointReport, Entry, EntryKind, inspect},
     listener::Listener,
 };
-use crate::{config::MAX_ENDPOINT_BYTES, error::IpcError};
+use crate::{
+    access::Allow,
+    config::{DirectoryPolicy, MAX_ENDPOINT_BYTES, SocketConfig, group},
+    error::IpcError,
+};
 
-/// How a listener creates what it creates.
+/// How a listener creates what it creates, and what it puts up with.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,7 +46,7 @@ use crate::{config::MAX_ENDPOINT_BYTES, error::IpcError};
 /// use daemoneye_ipc::transport::{EndpointOptions, Listener};
 ///
 /// // For clients of the same group; who may really connect is for the peer policy to say.
-/// let options = EndpointOptions { mode: 0o660, dir_mode: 0o750 };
+/// let options = EndpointOptions { mode: 0o660, dir_mode: 0o750, ..EndpointOptions::default() };
 /// let listener = Listener::bind(&path, &options).await?;
 /// assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o660);
 /// # drop(listener);
@@ -52,6 +59,11 @@ pub struct EndpointOptions {
     pub mode: u32,
     /// Permissions of each directory that has to be created. Default `0o700`.
     pub dir_mode: u32,
+    /// Group of the socket, and of directories that are created with rights for a group. Default: the
+    /// process's own.
+    pub group: Option<u32>,
+    /// Which directories may hold the socket.
+    pub directory: DirectoryPolicy,
 }
 
 impl Default for EndpointOptions {
@@ -59,8 +71,40 @@ impl Default for EndpointOptions {
         Self {
             mode: 0o600,
             dir_mode: 0o700,
+            group: None,
+            directory: DirectoryPolicy::default(),
         }
     }
+}
+
+impl EndpointOptions {
+    /// What the settings say. The group is looked up now.
+    ///
+    /// # Errors
+    /// [`IpcError::Config`] for a group that this system does not have.
+    ///
+    /// ```
+    /// use daemoneye_ipc::{IpcConfig, transport::EndpointOptions};
+    /// let config = IpcConfig::default();
+    /// assert_eq!(EndpointOptions::of(&config.socket).unwrap(), EndpointOptions::default());
+    /// ```
+    pub fn of(config: &SocketConfig) -> Result<Self, IpcError> {
+        let group = match group(&config.group).map_err(wrong_group)? {
+            Some(Allow::Group(name)) => Some(accounts::gid_of(name).map_err(wrong_group)?),
+            Some(Allow::Gid(gid)) => Some(gid),
+            _ => None,
+        };
+        Ok(Self {
+            mode: config.mode,
+            dir_mode: config.directory_mode,
+            group,
+            directory: config.directory_policy,
+        })
+    }
+}
+
+fn wrong_group(problem: String) -> IpcError {
+    IpcError::config(format!("ipc.socket.group: {problem}"))
 }
 
 /// An endpoint that a server cannot use, and why.

@@ -8,7 +8,7 @@
 
 use std::{
     io::{self, IoSlice},
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
@@ -33,6 +33,8 @@ pub(in crate::transport) struct Socket {
     /// A second descriptor of the socket, for the reactor to know its writing side by: made when the socket is full
     /// for the first time.
     writing: OnceLock<AsyncFd<OwnedFd>>,
+    /// The peer's process, once somebody has asked for it.
+    process: OnceLock<OwnedFd>,
 }
 
 /// The socket's descriptor, shared with the reactor.
@@ -40,7 +42,7 @@ pub(in crate::transport) struct Socket {
 struct Descriptor(Arc<Stream>);
 
 impl AsFd for Descriptor {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
@@ -58,6 +60,7 @@ impl Socket {
             stream: Descriptor(Arc::new(Stream::from(fd))),
             reading: Mutex::new(None),
             writing: OnceLock::new(),
+            process: OnceLock::new(),
         }
     }
 
@@ -86,6 +89,22 @@ impl Socket {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn groups(&self) -> io::Result<Vec<u32>> {
         Ok(Vec::new())
+    }
+
+    /// The peer's process: asked for once, then kept, so that most connections cost no descriptor more.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(in crate::transport) fn peer_process(&self) -> Option<BorrowedFd<'_>> {
+        if self.process.get().is_none()
+            && let Ok(process) = super::process::of_peer(self.stream.as_fd())
+        {
+            self.process.get_or_init(|| process);
+        }
+        self.process.get().map(AsFd::as_fd)
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(in crate::transport) fn peer_process(&self) -> Option<BorrowedFd<'_>> {
+        self.process.get().map(AsFd::as_fd)
     }
 
     pub(in crate::transport) fn try_read<B: BufMut>(&self, buffer: &mut B) -> io::Result<usize> {

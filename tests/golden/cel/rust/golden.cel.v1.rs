@@ -283,6 +283,7 @@ pub const EXPRESSIONS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor =
             ordinal: 0x5599_5676_1a81_2040,
             kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
             idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            access: &[],
             input: "golden.cel.v1.Span",
             output: "golden.cel.v1.Lists",
         },

@@ -80,6 +80,7 @@ pub const TOP_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daem
             ordinal: 0x7b03_b3b9_06d3_a4c3,
             kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
             idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            access: &[],
             input: "golden.nested_packages.a.b.Deep",
             output: "golden.nested_packages.a.b.Deep.Shared",
         },

@@ -52,6 +52,7 @@ pub const HOMELESS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &:
             ordinal: 0x5a03_2714_69f0_72e9,
             kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
             idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            access: &[],
             input: "Place",
             output: "Place",
         },

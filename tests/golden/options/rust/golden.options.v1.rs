@@ -52,6 +52,7 @@ pub const OWNED_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
             ordinal: 0x4c62_84ee_32fd_65ac,
             kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
             idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            access: &[],
             input: "golden.options.v1.Thing",
             output: "golden.options.v1.Thing",
         },

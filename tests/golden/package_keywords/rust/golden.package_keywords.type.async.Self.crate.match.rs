@@ -60,6 +60,7 @@ pub const KEYWORDS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &:
             ordinal: 0x85a5_fe7c_4984_8288,
             kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
             idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            access: &[],
             input: "golden.package_keywords.type.async.Self.crate.match.Local",
             output: "golden.package_keywords.super.self.try.Remote",
         },

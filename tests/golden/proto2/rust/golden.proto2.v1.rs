@@ -164,6 +164,7 @@ pub const OLD_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daem
             ordinal: 0xe383_9eb7_8f43_7161,
             kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
             idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            access: &[],
             input: "golden.proto2.v1.Request",
             output: "golden.proto2.v1.Reply",
         },

@@ -57,6 +57,7 @@ pub const FACADE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::d
             ordinal: 0x953b_a77a_d9c3_6695,
             kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
             idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            access: &[],
             input: "golden.public_imports.base.Base",
             output: "golden.public_imports.v1.Middle",
         },

@@ -1,0 +1,242 @@
+//! Methods are called by those whom the schema names, and by nobody else, in all four kinds of calls.
+
+use daemoneye_ipc::{
+    CallError, Code, IpcConfig, PeerPolicy, Server, access::Allow, testing::TestServer,
+    transport::Peer,
+};
+
+use crate::{
+    schema::golden::access::v1::{HALL_SERVICE, VAULT_SERVICE, VaultClient, VaultServer},
+    vault::{Holder, item},
+};
+
+fn peer(uid: u32, gids: &[u32]) -> Peer {
+    Peer {
+        uid,
+        gid: uid,
+        gids: gids.to_vec(),
+        pid: None,
+    }
+}
+
+fn server() -> (TestServer, Holder) {
+    let holder = Holder::default();
+    let builder = Server::builder(IpcConfig::default())
+        .add_service(VaultServer::new(holder.clone()))
+        .peer_policy(PeerPolicy::anyone());
+    (TestServer::start(builder).unwrap(), holder)
+}
+
+/// How each of the five methods ends for a caller.
+async fn outcomes(server: &TestServer, peer: Peer) -> [Option<Code>; 5] {
+    let client = VaultClient::new(server.caller().peer(peer).channel());
+    let code = |ended: Result<(), CallError>| ended.err().map(|error| error.code());
+    let open = client.open(item("a")).await.map(drop);
+    let look = client.look(item("a")).await.map(drop);
+    let fill = async {
+        let mut fill = client.fill().await?;
+        // The server may have answered already.
+        let _ = fill.send(item("a")).await;
+        fill.finish().await.map(drop)
+    };
+    let list = async {
+        let mut list = client.list(item("a")).await?;
+        while list.message().await?.is_some() {}
+        Ok(())
+    };
+    let swap = async {
+        let mut swap = client.swap().await?;
+        let _ = swap.send(item("a")).await;
+        while swap.message().await?.is_some() {}
+        Ok(())
+    };
+    [
+        code(open),
+        code(look),
+        code(fill.await),
+        code(list.await),
+        code(swap.await),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_caller_may_call_what_the_schema_names_it_for() {
+    let (server, holder) = server();
+    let own = Peer::current().uid;
+    let denied = Some(Code::PermissionDenied);
+    let cases = [
+        (peer(54_321, &[]), [denied, None, denied, denied, denied]),
+        (peer(12_345, &[]), [denied, None, None, denied, denied]),
+        (
+            peer(54_321, &[1, 4_242]),
+            [denied, None, None, denied, denied],
+        ),
+        // Group 0 is root's; the user 0 is meant by `uid:root`.
+        (peer(54_321, &[0]), [denied, None, denied, None, None]),
+        (peer(0, &[]), [None, None, denied, None, None]),
+    ];
+    for (peer, expected) in cases {
+        if peer.uid == own && own != 0 {
+            continue;
+        }
+        let before = holder.reached();
+        let ended = outcomes(&server, peer.clone()).await;
+        assert_eq!(ended, expected, "{peer:?}");
+        let through = expected.iter().filter(|code| code.is_none()).count();
+        assert_eq!(
+            holder.reached() - before,
+            through,
+            "{peer:?}: nothing else reached a handler"
+        );
+    }
+    assert_eq!(server.stats().calls_denied(), 4 + 3 + 3 + 2 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_who_what_and_who_may_and_the_connection_lives_on() {
+    let (server, _) = server();
+    let client = VaultClient::new(server.caller().peer(peer(54_321, &[])).channel());
+    let error = client.fill().await.unwrap().finish().await.unwrap_err();
+    let text = error.to_string();
+    for part in [
+        "uid 54321",
+        "/golden.access.v1.Vault/Fill",
+        "uid:12345, gid:4242",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!error.was_maybe_run(), "no handler saw it");
+    let seen = client.look(item("")).await.unwrap();
+    assert_eq!(seen.text, "anyone");
+    assert_eq!(server.stats().connections(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_sees_what_let_its_caller_in() {
+    let (server, _) = server();
+    for (peer, allowed) in [
+        (peer(12_345, &[4_242]), "uid:12345"),
+        (peer(54_321, &[4_242]), "gid:4242"),
+    ] {
+        let client = VaultClient::new(server.caller().peer(peer).channel());
+        let filled = client.fill().await.unwrap().finish().await.unwrap();
+        assert_eq!(filled.text, allowed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_peer_policy_comes_first_and_the_schema_does_not_widen_it() {
+    let builder = Server::builder(IpcConfig::default())
+        .add_service(VaultServer::new(Holder::default()))
+        .peer_policy(PeerPolicy::same_user());
+    let server = TestServer::start(builder).unwrap();
+    let client = VaultClient::new(server.caller().peer(peer(12_345, &[])).channel());
+    let error = client.look(item("")).await.unwrap_err();
+    assert!(
+        error.to_string().contains("not in the server's policy"),
+        "{error}"
+    );
+}
+
+#[test]
+fn descriptors_say_who_may_call() {
+    let access: Vec<_> = VAULT_SERVICE
+        .methods
+        .iter()
+        .map(|method| method.access)
+        .collect();
+    let root = "root";
+    let expected: [&[Allow<'_>]; 5] = [
+        &[Allow::OwnUser, Allow::Uid(0)],
+        &[Allow::Anyone],
+        &[Allow::Uid(12_345), Allow::Gid(4_242)],
+        &[Allow::User(root), Allow::Group(root)],
+        &[Allow::User(root), Allow::Group(root)],
+    ];
+    assert_eq!(access, expected);
+    assert!(HALL_SERVICE.methods[0].access.is_empty());
+}
+
+/// The same schema through the attribute.
+mod attribute {
+    use daemoneye_ipc::{CallContext, Inbound, Status, Stream, ipc_service};
+
+    use crate::schema::golden::access::v1::Item;
+
+    #[ipc_service(
+        schema = "golden/access/schema.proto",
+        service = "golden.access.v1.Vault",
+        messages = crate::schema::golden::access::v1
+    )]
+    pub(super) trait Vault {
+        async fn open(&self, ctx: &CallContext, request: Item) -> Result<Item, Status>;
+        async fn look(&self, ctx: &CallContext, request: Item) -> Result<Item, Status>;
+        async fn fill(&self, ctx: &CallContext, items: Inbound<Item>) -> Result<Item, Status>;
+        async fn list(
+            &self,
+            ctx: &CallContext,
+            request: Item,
+        ) -> Result<impl Stream<Item = Result<Item, Status>>, Status>;
+        async fn swap(
+            &self,
+            ctx: &CallContext,
+            items: Inbound<Item>,
+        ) -> Result<impl Stream<Item = Result<Item, Status>>, Status>;
+    }
+}
+
+#[test]
+fn the_attribute_says_the_same() {
+    assert_eq!(attribute::VAULT_SERVICE.methods, VAULT_SERVICE.methods);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reflection_shows_who_may_call() {
+    use daemoneye_ipc::schema::{
+        ipc::v1::Access,
+        reflection::v1::{GetDescriptorsRequest, ReflectionClient},
+    };
+
+    let builder = Server::builder(IpcConfig::default())
+        .add_service(VaultServer::new(Holder::default()))
+        .reflection();
+    let server = TestServer::start(builder).unwrap();
+    // Served with a stock set of descriptors, whose options prost leaves out: read as any tool would.
+    let bytes = daemoneye_ipc::client::RawMessage::default();
+    let stub = daemoneye_ipc::client::Stub::new(
+        server.channel(),
+        daemoneye_ipc::schema::reflection::v1::REFLECTION_SERVICE,
+    );
+    let answer: daemoneye_ipc::client::RawMessage = stub.unary(1, bytes).await.unwrap();
+    let pool = pool(answer.bytes());
+    let method = pool
+        .get_service_by_name("golden.access.v1.Vault")
+        .unwrap()
+        .methods()
+        .find(|method| method.name() == "Fill")
+        .unwrap();
+    let option = pool
+        .get_extension_by_name("daemoneye.ipc.v1.access")
+        .unwrap();
+    let options = method.options();
+    assert!(options.has_extension(&option));
+    let value = options.get_extension(&option).into_owned();
+    let access: Access = value.as_message().unwrap().transcode_to().unwrap();
+    assert_eq!(access.allow, ["uid:12345", "gid:4242"]);
+    let _ = (
+        ReflectionClient::new(server.channel()),
+        GetDescriptorsRequest::default(),
+    );
+}
+
+/// The descriptors in an encoded GetDescriptorsResponse: field 1 is the set.
+fn pool(response: &[u8]) -> prost_reflect::DescriptorPool {
+    #[derive(Clone, PartialEq, daemoneye_ipc::prost::Message)]
+    #[prost(prost_path = "daemoneye_ipc::prost")]
+    struct Response {
+        #[prost(bytes = "vec", tag = "1")]
+        files: Vec<u8>,
+    }
+    let response: Response = daemoneye_ipc::prost::Message::decode(response).unwrap();
+    prost_reflect::DescriptorPool::decode(&*response.files).unwrap()
+}
