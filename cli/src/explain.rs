@@ -367,6 +367,7 @@ mod tests {
             },
             IpcError::PermissionDenied {
                 endpoint: endpoint(),
+                reason: None,
             },
             IpcError::ConnectionTimeout {
                 endpoint: endpoint(),

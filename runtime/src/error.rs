@@ -82,11 +82,14 @@ pub enum IpcError {
     },
     /// The operating system, or the server's policy, does not let this user in.
     #[error(
-        "permission denied at {endpoint}; run as the server's user, or let this user into its policy"
+        "permission denied at {endpoint}{}; run as the server's user, or let this user into its policy",
+        said(reason)
     )]
     PermissionDenied {
         /// The path that was tried.
         endpoint: String,
+        /// What the server said; `None` if the operating system refused.
+        reason: Option<String>,
     },
     /// The server did not answer in time.
     #[error("no answer from {endpoint} in time; the server may be stopped or overloaded")]
@@ -162,6 +165,13 @@ pub enum IpcError {
     Status(Status),
 }
 
+/// What a server said, in brackets.
+fn said(reason: &Option<String>) -> String {
+    reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(" ({reason})"))
+}
+
 impl IpcError {
     /// The canonical code that stands for this error on the wire.
     #[must_use]
@@ -228,8 +238,9 @@ impl IpcError {
             Self::ConnectionRefused { endpoint } => Self::ConnectionRefused {
                 endpoint: endpoint.clone(),
             },
-            Self::PermissionDenied { endpoint } => Self::PermissionDenied {
+            Self::PermissionDenied { endpoint, reason } => Self::PermissionDenied {
                 endpoint: endpoint.clone(),
+                reason: reason.clone(),
             },
             Self::ConnectionTimeout { endpoint } => Self::ConnectionTimeout {
                 endpoint: endpoint.clone(),

@@ -8,7 +8,8 @@ fn a_child_sees_none_of_them() {
     let path = folder.path().join("x.sock");
     let mut other = Other::of(env!("CARGO_BIN_EXE_security-peer"), "children", &path, &[]);
     let (before, after) = (other.says(), other.says());
-    assert!(before.starts_with("0 1 2"), "{before}");
+    // Whoever started the tests may have left some open, which a child sees both times.
+    assert!(before.starts_with("0 1 "), "{before}");
     assert_eq!(
         after, before,
         "a child of a process with sockets sees what one without sees"

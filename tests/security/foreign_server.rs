@@ -64,7 +64,10 @@ async fn a_client_that_comes_back_looks_again() {
     }
     let folder = shared();
     let path = folder.path().join("x.sock");
-    let config = IpcConfig::new(&path);
+    let mut config = IpcConfig::new(&path);
+    config.reconnect.max_attempts = 2;
+    config.reconnect.initial_backoff_ms = 1;
+    config.reconnect.max_backoff_ms = 5;
     let health = || daemoneye_ipc::Server::builder(config.clone()).health(HealthReporter::new());
     let server = health().bind().await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -2,13 +2,16 @@
 //!
 //! **Invariant**: counts the calls that reached it; what was refused never does.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
 use daemoneye_ipc::{CallContext, Inbound, Status, Stream};
-use futures_util::stream;
 
 use crate::schema::golden::access::v1::{Item, Vault};
 
@@ -60,7 +63,7 @@ impl Vault for Holder {
         request: Item,
     ) -> Result<impl Stream<Item = Result<Item, Status>>, Status> {
         self.count();
-        Ok(stream::iter([Ok(request)]))
+        Ok(One(Some(request)))
     }
 
     async fn swap(
@@ -70,6 +73,17 @@ impl Vault for Holder {
     ) -> Result<impl Stream<Item = Result<Item, Status>>, Status> {
         self.count();
         let first = items.message().await?.unwrap_or_default();
-        Ok(stream::iter([Ok(first)]))
+        Ok(One(Some(first)))
+    }
+}
+
+/// A stream of one item.
+struct One(Option<Item>);
+
+impl Stream for One {
+    type Item = Result<Item, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
     }
 }

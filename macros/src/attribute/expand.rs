@@ -224,6 +224,7 @@ fn guessed_method(function: &TraitItemFn) -> Option<Method> {
         ordinal: 0,
         kind: MethodKind::new(client_streams, stream.is_some()),
         idempotency: Idempotency::Unknown,
+        access: Vec::new(),
         input: ty(input),
         output: ty(output),
         checks_input: false,

@@ -125,9 +125,10 @@ impl Fault {
             },
             Self::GoAway {
                 code: Code::PermissionDenied,
-                ..
+                reason,
             } => IpcError::PermissionDenied {
                 endpoint: endpoint.to_owned(),
+                reason: Some(reason.clone()),
             },
             Self::GoAway {
                 code: Code::ResourceExhausted,

@@ -82,7 +82,10 @@ fn failure(path: &Path, error: Errno) -> IpcError {
     match error {
         Errno::NOENT | Errno::NOTDIR => IpcError::ServerNotFound { endpoint },
         Errno::CONNREFUSED => IpcError::ConnectionRefused { endpoint },
-        Errno::ACCESS | Errno::PERM => IpcError::PermissionDenied { endpoint },
+        Errno::ACCESS | Errno::PERM => IpcError::PermissionDenied {
+            endpoint,
+            reason: None,
+        },
         Errno::TIMEDOUT => IpcError::ConnectionTimeout { endpoint },
         Errno::PROTOTYPE => unusable(path, "the socket there is of another kind, not a server's"),
         other => IpcError::Io(other.into()),
