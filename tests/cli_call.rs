@@ -674,6 +674,20 @@ fn a_file_of_descriptors_stands_in_for_reflection() {
 }
 
 #[test]
+fn describe_shows_who_may_call() {
+    let place = Place::new();
+    let file = place.path().join("collector.binpb");
+    let collectors = daemoneye_ipc_generated::collector::v1::COLLECTOR_CONTROL_SERVICE;
+    fs::write(&file, collectors.file_descriptor_set).expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let nowhere = Path::new("/nonexistent/x.sock");
+    let describe = ["describe", "CollectorControl", "--descriptors", file];
+    let run = cli(&describe, nowhere);
+    let option = r#"option (daemoneye.ipc.v1.access) = {allow: "self" allow: "root"};"#;
+    assert_eq!(run.stdout.matches(option).count(), 4, "{run}");
+}
+
+#[test]
 fn a_file_of_another_revision_is_used_and_the_difference_is_said() {
     let server = hosted(|builder| builder.health(HealthReporter::new()));
     let health = daemoneye_ipc::schema::health::v1::HEALTH_SERVICE;

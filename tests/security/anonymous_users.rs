@@ -1,5 +1,7 @@
 //! A user whom the own user namespace does not know shows up under a number that stands for anybody, and is let in by no
 //! policy; nor is a server trusted that runs as one.
+//!
+//! **Invariant**: the namespace is the kernel's own; without one, the test says that it was not run.
 
 use std::process::Command;
 

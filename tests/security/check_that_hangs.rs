@@ -1,4 +1,6 @@
 //! A check of the program's own that never answers holds up nobody else, and its peer only for the handshake's time.
+//!
+//! **Invariant**: time is paused, and the check that hangs never answers.
 
 use std::{
     future::pending,

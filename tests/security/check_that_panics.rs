@@ -1,4 +1,6 @@
 //! A check of the program's own that panics lets its peer not in, and ends nothing else.
+//!
+//! **Invariant**: the panic is the check's own; nothing else in the test may panic.
 
 use daemoneye_ipc::{
     IpcConfig, PeerPolicy, Server,

@@ -1,4 +1,6 @@
 //! What a caller who may not call sends is not looked into: not unary requests, not streams.
+//!
+//! **Invariant**: the same bytes are an error of decoding for those who may call.
 
 use daemoneye_ipc::{
     Code, IpcConfig, PeerPolicy, Server,

@@ -1,4 +1,6 @@
 //! No descriptor of the library reaches a program that its process starts.
+//!
+//! **Invariant**: what is compared is what a child lists, before and after.
 
 use crate::support::{Other, folder};
 

@@ -1,5 +1,7 @@
 //! A client sends nothing to a server that runs as a user whom it does not trust: not the first time, and not to one
 //! that takes the place of a trusted one.
+//!
+//! **Invariant**: what a squatter got is counted by the squatter.
 
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! A daemon whose clients run as other users: permissions for a group, a policy for a group, and a schema that says what its
 //! members may call.
+//!
+//! **Invariant**: daemon and clients are processes with the ids that they are said to have.
 
 use std::{os::unix::fs::MetadataExt, path::Path};
 

@@ -1,4 +1,6 @@
 //! Methods are called by those whom the schema names, and by nobody else, in all four kinds of calls.
+//!
+//! **Invariant**: each outcome is held to what reached a handler.
 
 use daemoneye_ipc::{
     CallError, Code, IpcConfig, PeerPolicy, Server, access::Allow, testing::TestServer,

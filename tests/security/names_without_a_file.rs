@@ -1,4 +1,6 @@
 //! No abstract names (unix(7)): they have no permissions, and no lock. Nor empty ones, which have no name at all.
+//!
+//! **Invariant**: nothing listens anywhere afterwards.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 

@@ -1,4 +1,6 @@
 //! The process of a peer is held by a descriptor, for audits, where the kernel has one to give.
+//!
+//! **Invariant**: what a descriptor means is read from the kernel.
 
 use std::{fs, os::fd::AsRawFd};
 

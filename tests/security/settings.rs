@@ -1,4 +1,6 @@
 //! Which directories a server puts up with is a setting, and each value does what it says.
+//!
+//! **Invariant**: a setting is shown by what a server then does.
 
 use std::os::unix::fs::chown;
 

@@ -1,4 +1,6 @@
 //! A name that this system does not know keeps a server from starting, and the error says where it is written.
+//!
+//! **Invariant**: nothing is served when a name is unknown.
 
 use daemoneye_ipc::{
     IpcConfig, IpcError, Server,

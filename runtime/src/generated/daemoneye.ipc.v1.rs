@@ -37,25 +37,6 @@ pub struct Access {
     clippy::nursery,
     clippy::pedantic
 )]
-impl ::daemoneye_ipc::prost::Name for Access {
-    const NAME: &'static str = "Access";
-    const PACKAGE: &'static str = "daemoneye.ipc.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "daemoneye.ipc.v1.Access".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/daemoneye.ipc.v1.Access".into()
-    }
-}
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
 /// One frame's payload. Fields that do not apply to a kind are absent.
 #[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
 #[prost(prost_path = "::daemoneye_ipc::prost")]
@@ -353,6 +334,10 @@ impl Verdict {
     }
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x5c06_706e_04a2_dd27> for Access {}
+impl ::daemoneye_ipc::prost::Name for Access {
+    const NAME: &'static ::core::primitive::str = "Access";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.ipc.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0xc1d8_2a3f_b584_1508> for Envelope {}
 impl ::daemoneye_ipc::prost::Name for Envelope {
     const NAME: &'static ::core::primitive::str = "Envelope";

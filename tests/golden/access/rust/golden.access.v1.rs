@@ -16,26 +16,11 @@ pub struct Item {
     #[prost(string, tag = "1")]
     pub text: ::daemoneye_ipc::prost::alloc::string::String,
 }
-#[allow(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
-impl ::daemoneye_ipc::prost::Name for Item {
-    const NAME: &'static str = "Item";
-    const PACKAGE: &'static str = "golden.access.v1";
-    fn full_name() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "golden.access.v1.Item".into()
-    }
-    fn type_url() -> ::daemoneye_ipc::prost::alloc::string::String {
-        "/golden.access.v1.Item".into()
-    }
-}
 impl ::daemoneye_ipc::__private::IsMessage<0xde4a_e6a0_7cad_6338> for Item {}
+impl ::daemoneye_ipc::prost::Name for Item {
+    const NAME: &'static ::core::primitive::str = "Item";
+    const PACKAGE: &'static ::core::primitive::str = "golden.access.v1";
+}
 /// Holds something.
 ///
 /// Handler of the service `golden.access.v1.Vault`.
