@@ -250,12 +250,13 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let gap = " ".repeat(number.len());
-        let lead: String = self
-            .source_line
+        let (shown, before) = self.shown();
+        let lead: String = shown
             .chars()
-            .take(self.column - 1)
+            .take(before)
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
+        let width = self.width.min(shown.chars().count().saturating_sub(before));
         writeln!(
             f,
             "{gap}--> {}:{}:{}",
@@ -264,8 +265,27 @@ impl fmt::Display for Place {
             self.column
         )?;
         writeln!(f, "{gap} |")?;
-        writeln!(f, "{number} | {}", self.source_line)?;
-        write!(f, "{gap} | {lead}{}", "^".repeat(self.width))
+        writeln!(f, "{number} | {shown}")?;
+        write!(f, "{gap} | {lead}{}", "^".repeat(width.max(1)))
+    }
+}
+
+impl Place {
+    /// What is shown of the line, and how many characters of that are before what is meant: all, or of a line that no
+    /// terminal has room for, what is around it.
+    fn shown(&self) -> (String, usize) {
+        const MOST: usize = 160;
+        const BEFORE: usize = 60;
+        let (before, all) = (self.column - 1, self.source_line.chars().count());
+        if all <= MOST {
+            return (self.source_line.clone(), before);
+        }
+        let skipped = before.saturating_sub(BEFORE);
+        let line = self.source_line.chars().skip(skipped).take(MOST);
+        let lead = if skipped > 0 { "…" } else { "" };
+        let tail = if skipped + MOST < all { "…" } else { "" };
+        let shown = lead.chars().chain(line).chain(tail.chars()).collect();
+        (shown, before - skipped + lead.chars().count())
     }
 }
 
@@ -284,6 +304,28 @@ mod tests {
         assert_eq!((end.line, end.column, end.width), (3, 1, 1));
         let inside = Place::of_offset(Path::new("a.proto"), text, 1, 1);
         assert_eq!((inside.line, inside.column), (1, 1));
+    }
+
+    #[test]
+    fn of_a_long_line_that_part_is_shown_which_is_meant() {
+        let text = format!("{}wrong{}", "a".repeat(500), "b".repeat(500));
+        let place = Place::of_offset(Path::new("a.proto"), &text, 500, 5).to_string();
+        let lines: Vec<&str> = place.lines().collect();
+        let (shown, marks) = (lines[2], lines[3]);
+        assert!(
+            shown.starts_with("1 | …aaa") && shown.ends_with("bbb…"),
+            "{place}"
+        );
+        assert!(shown.chars().count() < 170, "{place}");
+        let at = marks.find('^').expect("a mark");
+        assert_eq!(shown.chars().skip(at).take(5).collect::<String>(), "wrong");
+        assert!(marks.ends_with(" ^^^^^"), "{place}");
+        // What is meant is longer than what is shown.
+        let place = Place::of_offset(Path::new("a.proto"), &text, 2, 900).to_string();
+        assert!(
+            place.lines().all(|line| line.chars().count() < 170),
+            "{place}"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use miette::Diagnostic;
+use miette::{Diagnostic, LabeledSpan};
 use prost_reflect::DescriptorPool;
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
@@ -174,7 +174,11 @@ fn read(path: &Path) -> Result<String, Error> {
     decode(path, bytes)
 }
 
-fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
+/// A mark of the byte order, which some editors write first, is no part of the text.
+fn decode(path: &Path, mut bytes: Vec<u8>) -> Result<String, Error> {
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        bytes.drain(.."\u{feff}".len());
+    }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
@@ -378,8 +382,9 @@ fn problems_of(error: &protox::Error, sources: &[SourceFile]) -> Vec<Problem> {
 fn problem_of(kind: ProblemKind, report: &dyn Diagnostic, source: Option<&SourceFile>) -> Problem {
     let labels: Vec<_> = report.labels().into_iter().flatten().collect();
     let place = source.and_then(|source| {
-        // The last label is the offender; earlier ones show what it conflicts with.
-        let label = labels.last()?;
+        // The offender is the label that says so, else the last; others show what it conflicts with.
+        let offender = |label: &&LabeledSpan| label.label() == Some("found here");
+        let label = labels.iter().find(offender).or(labels.last())?;
         Some(Place::of_offset(
             &source.path,
             &source.text,
@@ -490,6 +495,27 @@ mod tests {
             ["shared.proto", "c.proto"],
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_type_that_is_no_message_is_shown_where_it_is_used() {
+        let e = ("e.proto", "syntax = \"proto3\";\n\n\nenum E { Z = 0; }");
+        let s =
+            "syntax = \"proto3\";\nimport \"e.proto\";\nservice S {\n  rpc A(E) returns (E);\n}\n";
+        let problems = fails(&[e, ("s.proto", s)], "s.proto");
+        let place = problems[0].place.as_ref().expect("a place");
+        assert_eq!((place.line, place.column), (4, 9), "{}", problems[0]);
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_passed_over() {
+        let dir = folder(&[(
+            "a.proto",
+            "\u{feff}syntax = \"proto3\";\nmessage A { int32 }",
+        )]);
+        let error = load(&[dir.path().join("a.proto")], &[]).expect_err("a field without a name");
+        let place = error.problems()[0].place.as_ref().expect("a place");
+        assert_eq!((place.line, place.column), (2, 19), "{error}");
     }
 
     #[test]

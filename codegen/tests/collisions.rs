@@ -351,6 +351,50 @@ fn names_of_nothing_but_underscores() {
 }
 
 #[test]
+fn types_in_which_rules_are_written() {
+    let import = "import \"buf/validate/validate.proto\";";
+    let help = "use a message of your own, or say where this one is with an extern path";
+    for (schema, name, place) in [
+        (
+            "message M {\n buf.validate.FieldRules r = 1; }",
+            "FieldRules",
+            "4:26",
+        ),
+        (
+            "message M {\n repeated buf.validate.Ignore i = 1; }",
+            "Ignore",
+            "4:31",
+        ),
+        (
+            "message M {} service S {\n rpc A(M) returns (buf.validate.Violations); }",
+            "Violations",
+            "4:6",
+        ),
+    ] {
+        let message = format!(
+            "`buf.validate.{name}` has no Rust: the types of `buf.validate` are there to write rules"
+        );
+        error(
+            &format!("{PROTO3}{import}\n{schema}"),
+            &message,
+            place,
+            help,
+        );
+    }
+}
+
+#[test]
+fn types_that_prost_types_does_not_have() {
+    let schema = "import \"google/protobuf/descriptor.proto\";\nmessage M {\n google.protobuf.FeatureSet.EnumType f = 1; }";
+    error(
+        &format!("{PROTO3}{schema}"),
+        "`google.protobuf.FeatureSet.EnumType` has no Rust: prost-types does not have it",
+        "4:38",
+        "use a message of your own, or say where this one is with an extern path",
+    );
+}
+
+#[test]
 fn two_packages() {
     let found = errors(&[
         (

@@ -28,13 +28,26 @@ pub fn handler(service: &Service) -> Ident {
 /// The server adapter.
 #[must_use]
 pub fn server(service: &Service) -> Ident {
-    ident(&format!("{}Server", service.rust_name))
+    ident(&format!("{}Server", base(service)))
 }
 
 /// The client.
 #[must_use]
 pub fn client(service: &Service) -> Ident {
-    ident(&format!("{}Client", service.rust_name))
+    ident(&format!("{}Client", base(service)))
+}
+
+/// `Self` is a keyword by itself alone, and a name with an underscore in the middle is one that the compiler warns of.
+fn base(service: &Service) -> &str {
+    match service.rust_name.as_str() {
+        "Self_" => "Self",
+        name => name,
+    }
+}
+
+/// The type parameter of the server adapter, for the handler.
+pub(crate) fn parameter(service: &Service) -> Ident {
+    ident(if service.rust_name == "H" { "T" } else { "H" })
 }
 
 /// The constant that holds the service's descriptor.

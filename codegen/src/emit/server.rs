@@ -40,34 +40,35 @@ pub(super) fn adapter(service: &Service, scope: &Scope, dispatch: &Dispatch) -> 
     let handler = names::handler(service);
     let server = names::server(service);
     let name = server.to_string();
+    let h = names::parameter(service);
     let bound = bound(&handler, dispatch);
     let doc = format!(" Serves [`{handler}`] handlers: add it to a server.");
     let service_impl = service_impl(service, scope, dispatch);
     quote! {
         #[doc = #doc]
         #[allow(dead_code, unreachable_pub)]
-        #visibility struct #server<H> {
-            handler: ::std::sync::Arc<H>,
+        #visibility struct #server<#h> {
+            handler: ::std::sync::Arc<#h>,
         }
         #[allow(dead_code, deprecated, unreachable_pub)]
-        impl<H: #bound> #server<H> {
+        impl<#h: #bound> #server<#h> {
             /// Serves `handler`.
             #[must_use]
-            #visibility fn new(handler: H) -> Self {
+            #visibility fn new(handler: #h) -> Self {
                 Self::from_arc(::std::sync::Arc::new(handler))
             }
             /// Serves a handler that is shared with other parts of the program.
             #[must_use]
-            #visibility fn from_arc(handler: ::std::sync::Arc<H>) -> Self {
+            #visibility fn from_arc(handler: ::std::sync::Arc<#h>) -> Self {
                 Self { handler }
             }
         }
-        impl<H> ::core::clone::Clone for #server<H> {
+        impl<#h> ::core::clone::Clone for #server<#h> {
             fn clone(&self) -> Self {
                 Self { handler: ::std::sync::Arc::clone(&self.handler) }
             }
         }
-        impl<H> ::core::fmt::Debug for #server<H> {
+        impl<#h> ::core::fmt::Debug for #server<#h> {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 f.debug_struct(#name).finish_non_exhaustive()
             }
@@ -91,6 +92,7 @@ fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenS
     let bound = bound(&handler, dispatch);
     let server = names::server(service);
     let descriptor = names::descriptor(service);
+    let h = names::parameter(service);
     let body = if service.methods.is_empty() || matches!(dispatch, Dispatch::Inert) {
         quote! {
             let _ = (method, slot, &self.handler);
@@ -113,7 +115,7 @@ fn service_impl(service: &Service, scope: &Scope, dispatch: &Dispatch) -> TokenS
     let unused = unused(dispatch);
     quote! {
         #[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg #unused)]
-        impl<H: #bound> #private::Service for #server<H> {
+        impl<#h: #bound> #private::Service for #server<#h> {
             fn descriptor(&self) -> &'static #runtime::descriptor::ServiceDescriptor {
                 #descriptor
             }

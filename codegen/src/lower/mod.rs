@@ -7,6 +7,7 @@ mod access;
 mod choices;
 mod clashes;
 mod descriptors;
+mod foreign;
 mod index;
 mod layout;
 mod literals;
@@ -52,9 +53,10 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
     check_selection(loaded, options, &wanted)?;
     choices::check(&loaded.pool, options)?;
     let index = Index::of(&files, loaded);
-    let nameless = nameless::problems(&files, &index, options);
-    if !nameless.is_empty() {
-        return Err(Error::Schema(nameless));
+    let mut refused = nameless::problems(&files, &index, options);
+    refused.extend(foreign::problems(&files, &index, options));
+    if !refused.is_empty() {
+        return Err(Error::Schema(refused));
     }
     let (collected, mut texts) = run_prost(&files, options)?;
     let rules = Rules::of(&loaded.pool);

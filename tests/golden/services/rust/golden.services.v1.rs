@@ -60,7 +60,7 @@ pub const FIRST_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::da
             output: "golden.services.v1.Token",
         },
     ],
-    file_descriptor_set: b"\n\xA3\x02\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+    file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
 };
 /// Serves [`First`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
@@ -216,7 +216,7 @@ pub const HTTP_SECOND_V2_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescripto
             output: "golden.services.v1.Token",
         },
     ],
-    file_descriptor_set: b"\n\xA3\x02\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+    file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
 };
 /// Serves [`HttpSecondV2`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
@@ -332,5 +332,285 @@ impl HttpSecondV2Client {
         request: Token,
     ) -> ::daemoneye_ipc::__private::UnaryCall<Token, Token> {
         self.stub.unary(1, request)
+    }
+}
+/// Named like the type parameter of an adapter.
+///
+/// Handler of the service `golden.services.v1.H`.
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
+    clippy::missing_errors_doc,
+    clippy::new_ret_no_self,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention
+)]
+pub trait H: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Answers `/golden.services.v1.H/Ping`.
+    fn ping(
+        &self,
+        ctx: &::daemoneye_ipc::CallContext,
+        request: Token,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<Token, ::daemoneye_ipc::Status>,
+    > + ::core::marker::Send;
+}
+/// Describes the service `golden.services.v1.H`.
+#[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
+pub const H_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
+    name: "golden.services.v1.H",
+    revision: 0,
+    fingerprint: 0x868c_fefa_3d6c_18bb,
+    compatible: &[],
+    methods: &[
+        ::daemoneye_ipc::descriptor::MethodDescriptor {
+            name: "Ping",
+            path: "/golden.services.v1.H/Ping",
+            ordinal: 0xfa10_ebf7_d7d4_72fc,
+            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            input: "golden.services.v1.Token",
+            output: "golden.services.v1.Token",
+        },
+    ],
+    file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+};
+/// Serves [`H`] handlers: add it to a server.
+#[allow(dead_code, unreachable_pub)]
+pub struct HServer<T> {
+    handler: ::std::sync::Arc<T>,
+}
+#[allow(dead_code, deprecated, unreachable_pub)]
+impl<T: H> HServer<T> {
+    /// Serves `handler`.
+    #[must_use]
+    pub fn new(handler: T) -> Self {
+        Self::from_arc(::std::sync::Arc::new(handler))
+    }
+    /// Serves a handler that is shared with other parts of the program.
+    #[must_use]
+    pub fn from_arc(handler: ::std::sync::Arc<T>) -> Self {
+        Self { handler }
+    }
+}
+impl<T> ::core::clone::Clone for HServer<T> {
+    fn clone(&self) -> Self {
+        Self {
+            handler: ::std::sync::Arc::clone(&self.handler),
+        }
+    }
+}
+impl<T> ::core::fmt::Debug for HServer<T> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("HServer").finish_non_exhaustive()
+    }
+}
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
+impl<T: H> ::daemoneye_ipc::__private::Service for HServer<T> {
+    fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
+        H_SERVICE
+    }
+    fn dispatch(
+        &self,
+        method: usize,
+        call: ::daemoneye_ipc::__private::ServerCall,
+        slot: &mut ::daemoneye_ipc::__private::HandlerSlot,
+    ) {
+        let handler = ::std::sync::Arc::clone(&self.handler);
+        match method {
+            0 => {
+                slot.run(async move {
+                    if let ::core::option::Option::Some(request) = call.request() {
+                        call.reply(H::ping(&*handler, call.context(), request).await);
+                    }
+                });
+            }
+            _ => call.unimplemented(),
+        }
+    }
+}
+/// Named like the type parameter of an adapter.
+///
+/// Client of the service `golden.services.v1.H`; cheap to clone.
+#[derive(::core::clone::Clone, ::core::fmt::Debug)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
+pub struct HClient {
+    stub: ::daemoneye_ipc::__private::Stub,
+}
+#[allow(
+    dead_code,
+    deprecated,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
+    clippy::new_ret_no_self,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention
+)]
+impl HClient {
+    /// A client whose calls go through `channel`.
+    #[must_use]
+    pub fn new(channel: ::daemoneye_ipc::Channel) -> Self {
+        Self {
+            stub: ::daemoneye_ipc::__private::Stub::new(channel, H_SERVICE),
+        }
+    }
+    /// Calls `/golden.services.v1.H/Ping`.
+    pub fn ping(
+        &self,
+        request: Token,
+    ) -> ::daemoneye_ipc::__private::UnaryCall<Token, Token> {
+        self.stub.unary(0, request)
+    }
+}
+/// A keyword that cannot be raw.
+///
+/// Handler of the service `golden.services.v1.Self`.
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
+    clippy::missing_errors_doc,
+    clippy::new_ret_no_self,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention
+)]
+pub trait Self_: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Answers `/golden.services.v1.Self/Ping`.
+    fn ping(
+        &self,
+        ctx: &::daemoneye_ipc::CallContext,
+        request: Token,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<Token, ::daemoneye_ipc::Status>,
+    > + ::core::marker::Send;
+}
+/// Describes the service `golden.services.v1.Self`.
+#[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
+pub const SELF_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
+    name: "golden.services.v1.Self",
+    revision: 0,
+    fingerprint: 0x5797_4370_e1cf_4df0,
+    compatible: &[],
+    methods: &[
+        ::daemoneye_ipc::descriptor::MethodDescriptor {
+            name: "Ping",
+            path: "/golden.services.v1.Self/Ping",
+            ordinal: 0x0924_bd1a_9a67_97b8,
+            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+            input: "golden.services.v1.Token",
+            output: "golden.services.v1.Token",
+        },
+    ],
+    file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+};
+/// Serves [`Self_`] handlers: add it to a server.
+#[allow(dead_code, unreachable_pub)]
+pub struct SelfServer<H> {
+    handler: ::std::sync::Arc<H>,
+}
+#[allow(dead_code, deprecated, unreachable_pub)]
+impl<H: Self_> SelfServer<H> {
+    /// Serves `handler`.
+    #[must_use]
+    pub fn new(handler: H) -> Self {
+        Self::from_arc(::std::sync::Arc::new(handler))
+    }
+    /// Serves a handler that is shared with other parts of the program.
+    #[must_use]
+    pub fn from_arc(handler: ::std::sync::Arc<H>) -> Self {
+        Self { handler }
+    }
+}
+impl<H> ::core::clone::Clone for SelfServer<H> {
+    fn clone(&self) -> Self {
+        Self {
+            handler: ::std::sync::Arc::clone(&self.handler),
+        }
+    }
+}
+impl<H> ::core::fmt::Debug for SelfServer<H> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("SelfServer").finish_non_exhaustive()
+    }
+}
+#[allow(deprecated, clippy::let_unit_value, clippy::too_many_lines, clippy::unit_arg)]
+impl<H: Self_> ::daemoneye_ipc::__private::Service for SelfServer<H> {
+    fn descriptor(&self) -> &'static ::daemoneye_ipc::descriptor::ServiceDescriptor {
+        SELF_SERVICE
+    }
+    fn dispatch(
+        &self,
+        method: usize,
+        call: ::daemoneye_ipc::__private::ServerCall,
+        slot: &mut ::daemoneye_ipc::__private::HandlerSlot,
+    ) {
+        let handler = ::std::sync::Arc::clone(&self.handler);
+        match method {
+            0 => {
+                slot.run(async move {
+                    if let ::core::option::Option::Some(request) = call.request() {
+                        call.reply(
+                            Self_::ping(&*handler, call.context(), request).await,
+                        );
+                    }
+                });
+            }
+            _ => call.unimplemented(),
+        }
+    }
+}
+/// A keyword that cannot be raw.
+///
+/// Client of the service `golden.services.v1.Self`; cheap to clone.
+#[derive(::core::clone::Clone, ::core::fmt::Debug)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items
+)]
+pub struct SelfClient {
+    stub: ::daemoneye_ipc::__private::Stub,
+}
+#[allow(
+    dead_code,
+    deprecated,
+    unreachable_pub,
+    clippy::doc_lazy_continuation,
+    clippy::doc_markdown,
+    clippy::doc_overindented_list_items,
+    clippy::new_ret_no_self,
+    clippy::should_implement_trait,
+    clippy::wrong_self_convention
+)]
+impl SelfClient {
+    /// A client whose calls go through `channel`.
+    #[must_use]
+    pub fn new(channel: ::daemoneye_ipc::Channel) -> Self {
+        Self {
+            stub: ::daemoneye_ipc::__private::Stub::new(channel, SELF_SERVICE),
+        }
+    }
+    /// Calls `/golden.services.v1.Self/Ping`.
+    pub fn ping(
+        &self,
+        request: Token,
+    ) -> ::daemoneye_ipc::__private::UnaryCall<Token, Token> {
+        self.stub.unary(0, request)
     }
 }
