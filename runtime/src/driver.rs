@@ -124,7 +124,8 @@ impl Inlet {
         match read {
             Ok(0) => Ok(Read::Eof),
             Ok(count) => {
-                if self.buffer.len() == self.buffer.capacity() {
+                // A read that fills what little room was left tells of its end, and not of how much there is.
+                if self.buffer.len() == self.buffer.capacity() && count >= self.wanted / 4 {
                     self.wanted = (self.wanted * 2).min(MOST_READ_BYTES);
                 }
                 self.came += count as u64;

@@ -9,6 +9,9 @@ use super::{Crc32Variant, HEADER_LEN, Head, Oversize, Payload, frame::header};
 /// From this size on, a field of bytes leaves from where it is. Copying costs more than a slice of its own.
 const LARGE_BYTES: usize = 4 << 10;
 
+/// Room for what is copied of an envelope with a large payload, at first: mostly its other fields, and the key of the large one.
+const LARGE_HEAD: usize = 256;
+
 /// Frames, one behind the other: what is small is encoded into one buffer, what is large is shared with its owner.
 #[derive(Debug)]
 pub(crate) struct Frames {
@@ -70,9 +73,12 @@ impl Frames {
                 max_size: max_frame_bytes,
             });
         }
-        if payload_len.unwrap_or(0) < self.large_from {
-            self.bytes.reserve(size + HEADER_LEN);
-        }
+        // Of a large payload it is not known how much is copied.
+        let copied = match payload_len {
+            Some(len) if len >= self.large_from => size.min(LARGE_HEAD),
+            _ => size,
+        };
+        self.bytes.reserve(copied + HEADER_LEN);
         let (start, shared) = (self.bytes.len(), self.large.len());
         self.bytes.extend_from_slice(&[0; HEADER_LEN]);
         head.encode(&mut self.bytes, payload_len);
