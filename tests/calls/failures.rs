@@ -1,10 +1,19 @@
 //! Calls that end otherwise than with what was asked for.
+//!
+//! **Invariant**: the connection lives on: another call shows it, or the counters do.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use daemoneye_ipc::{
     __private::{HandlerSlot, ServerCall, Service},
-    Code, Inbound, IpcError,
+    Cancellation, Code, Inbound, IpcError,
     descriptor::ServiceDescriptor,
 };
 use daemoneye_ipc_generated::conformance::v1::{
@@ -143,8 +152,8 @@ async fn what_is_too_large_fails_its_own_call(spin_us: u64) {
         .expect("the connection lives");
 }
 
-/// Hands the request stream of each call on, and never answers.
-struct HandsOn(tokio::sync::mpsc::UnboundedSender<Inbound<CollectRequest>>);
+/// Hands on what each call has to offer, and never answers.
+struct HandsOn(tokio::sync::mpsc::UnboundedSender<(Inbound<CollectRequest>, Cancellation)>);
 
 impl Service for HandsOn {
     fn descriptor(&self) -> &'static ServiceDescriptor {
@@ -152,8 +161,8 @@ impl Service for HandsOn {
     }
 
     fn dispatch(&self, _: usize, call: ServerCall, slot: &mut HandlerSlot) {
-        let requests = call.inbound();
-        self.0.send(requests).expect("the test waits");
+        let offer = (call.inbound(), call.context().cancellation());
+        self.0.send(offer).expect("the test waits");
         slot.run(async move {
             let _unanswered = call;
             std::future::pending::<()>().await;
@@ -171,7 +180,7 @@ async fn a_request_stream_that_was_cut_off_does_not_read_as_complete() {
         .send(CollectRequest::default())
         .await
         .expect("taken");
-    let mut requests = within(calls.recv()).await.expect("a call");
+    let (mut requests, _) = within(calls.recv()).await.expect("a call");
     within(requests.message()).await.expect("one").expect("one");
     drop(cut_off);
     let error = within(requests.message()).await.expect_err("not the end");
@@ -180,7 +189,50 @@ async fn a_request_stream_that_was_cut_off_does_not_read_as_complete() {
 
     let complete = client.collect().await.expect("begun");
     let complete = tokio::spawn(complete.finish());
-    let mut requests = within(calls.recv()).await.expect("a call");
+    let (mut requests, _) = within(calls.recv()).await.expect("a call");
     assert_eq!(within(requests.message()).await, Ok(None));
     complete.abort();
+}
+
+/// A task that counts how often it is woken, and that is kept by those who would wake it.
+struct Task(AtomicUsize);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_call_keeps_nothing_of_those_who_no_longer_wait_for_its_end() {
+    let (told, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    let server = daemoneye_ipc::testing::serve(HandsOn(told));
+    let client = ConformanceClient::new(server.channel());
+    let call = client.collect().await.expect("begun");
+    let (_requests, cancellation) = within(calls.recv()).await.expect("a call");
+    let tasks: Vec<_> = (0..10)
+        .map(|_| Arc::new(Task(AtomicUsize::new(0))))
+        .collect();
+    let waker = |task: &Arc<Task>| Waker::from(Arc::clone(task));
+    let mut waits: Vec<_> = tasks
+        .iter()
+        .map(|_| Box::pin(cancellation.cancelled()))
+        .collect();
+    for (task, wait) in tasks.iter().zip(&mut waits) {
+        let polled = wait.as_mut().poll(&mut Context::from_waker(&waker(task)));
+        assert!(polled.is_pending());
+    }
+    waits.truncate(1);
+    let kept: Vec<_> = tasks
+        .iter()
+        .map(|task| Arc::strong_count(task) - 1)
+        .collect();
+    assert_eq!(kept, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    drop(call);
+    within(cancellation.cancelled()).await;
+    let woken: Vec<_> = tasks
+        .iter()
+        .map(|task| task.0.load(Ordering::SeqCst))
+        .collect();
+    assert_eq!(woken, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 }

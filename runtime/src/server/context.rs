@@ -7,6 +7,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -18,7 +19,7 @@ use crate::{
     access::Allow,
     descriptor::MethodDescriptor,
     metadata::Metadata,
-    session::{CallId, Interruption, StartCall},
+    session::{CallId, Interruption, StartCall, Ticket},
     status::Status,
     transport::Peer,
 };
@@ -297,7 +298,12 @@ impl Cancellation {
     pub async fn cancelled(&self) {
         match &self.origin {
             Origin::Connection(conn, call) => {
-                poll_fn(|cx| conn.session.lock().poll_cancelled(*call, cx)).await;
+                let mut waiter = Waiter {
+                    conn,
+                    call: *call,
+                    ticket: None,
+                };
+                poll_fn(|cx| waiter.poll(cx)).await;
             }
             Origin::Detached(detached) => detached.cancelled.cancelled().await,
         }
@@ -309,6 +315,29 @@ impl fmt::Debug for Cancellation {
         f.debug_struct("Cancellation")
             .field("is_cancelled", &self.is_cancelled())
             .finish()
+    }
+}
+
+/// Waits for the end of a call, which keeps nothing of one who has stopped.
+struct Waiter<'a> {
+    conn: &'a Connection,
+    call: CallId,
+    ticket: Ticket,
+}
+
+impl Waiter<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut session = self.conn.session.lock();
+        session.poll_cancelled(self.call, &mut self.ticket, cx)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.conn
+                .with(|session| session.stop_waiting(self.call, ticket));
+        }
     }
 }
 

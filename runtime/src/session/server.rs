@@ -32,6 +32,7 @@ use super::{
     spin::{SERVER_SKIPS, Spin},
     transmit::{Transmit, Written},
     vitals::{Due, Vitals},
+    waiting::Ticket,
 };
 use crate::{
     metadata::Metadata,
@@ -321,20 +322,26 @@ impl<A> ServerSession<A> {
         self.spin.end(hit)
     }
 
-    /// Whether the call is still wanted by its client and within its deadline.
-    pub fn poll_cancelled(&mut self, call: CallId, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when nobody wants the call any more. Who waits for it with a ticket ends with [`Self::stop_waiting`].
+    pub fn poll_cancelled(
+        &mut self,
+        call: CallId,
+        ticket: &mut Ticket,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
         match self.calls.get_mut(&call) {
             Some(entry) if !entry.ended => {
-                if !entry
-                    .cancel_wakers
-                    .iter()
-                    .any(|waker| waker.will_wake(cx.waker()))
-                {
-                    entry.cancel_wakers.push(cx.waker().clone());
-                }
+                entry.waiting.wait(ticket, cx);
                 Poll::Pending
             }
             _ => Poll::Ready(()),
+        }
+    }
+
+    /// The holder of a ticket of [`Self::poll_cancelled`] stops waiting.
+    pub fn stop_waiting(&mut self, call: CallId, ticket: u64) {
+        if let Some(entry) = self.calls.get_mut(&call) {
+            self.wakers.extend(entry.waiting.leave(ticket));
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: a slot is freed when nothing of the call's handler is left, not before.
 
-use std::{task::Waker, time::Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use super::{MethodIndex, ServerSession};
 use crate::{
     descriptor::MethodDescriptor,
     metadata::Metadata,
-    session::{CallId, credit::Receiver},
+    session::{CallId, credit::Receiver, waiting::WaitList},
     status::{Code, Status},
 };
 
@@ -80,7 +80,8 @@ pub(super) struct Call<A> {
     /// The handler, and blocking work that it started.
     holds: u32,
     abort: Option<A>,
-    pub(super) cancel_wakers: Vec<Waker>,
+    /// Who waits for the call to be of no more use.
+    pub(super) waiting: WaitList,
 }
 
 impl<A> Call<A> {
@@ -189,7 +190,7 @@ impl<A> ServerSession<A> {
             interrupted: None,
             holds: 1,
             abort: None,
-            cancel_wakers: Vec::new(),
+            waiting: WaitList::default(),
         };
         self.calls.insert(start.call, call);
         if start.method.kind.server_streams() {
@@ -270,7 +271,7 @@ impl<A> ServerSession<A> {
         entry.ended = true;
         entry.abort = None;
         entry.holds -= 1;
-        self.wakers.append(&mut entry.cancel_wakers);
+        self.wakers.extend(entry.waiting.wake_all());
         if entry.holds == 0 {
             self.calls.remove(&call);
         }
@@ -290,7 +291,7 @@ impl<A> ServerSession<A> {
             self.tally.abandoned += 1;
         }
         self.aborts.extend(entry.abort.take());
-        self.wakers.append(&mut entry.cancel_wakers);
+        self.wakers.extend(entry.waiting.wake_all());
         if let Some(receiver) = &mut entry.receiver {
             receiver.finish();
             self.wakers.extend(receiver.waker.take());
