@@ -1,5 +1,7 @@
 //! Streams, message by message. Messages that are not waited for are read and written many at a time, so that one costs
 //! a share of what a batch does.
+//!
+//! **Invariant**: one stream is open while messages are counted: what it cost to begin it is not among them.
 
 use daemoneye_ipc::bytes::Bytes;
 use daemoneye_ipc_generated::conformance::v1::{

@@ -1,4 +1,6 @@
 //! Unary calls, one after the other.
+//!
+//! **Invariant**: one call at a time, so that the numbers are of each.
 
 use daemoneye_ipc::{IpcConfig, bytes::Bytes};
 use daemoneye_ipc_generated::{

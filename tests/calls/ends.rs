@@ -1,4 +1,6 @@
 //! Connections that cannot be had, that end, and that come back.
+//!
+//! **Invariant**: waits for what the other side does, never for a pause to be long enough.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,6 @@
 //! The four kinds of calls, and many of them at once.
+//!
+//! **Invariant**: all that was sent has come, in order.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! The list of all paths.
+//!
+//! **Invariant**: a name, once given, stays with its path: budgets know paths by it.
 
 mod calls;
 mod sessions;

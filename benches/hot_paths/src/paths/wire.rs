@@ -1,4 +1,6 @@
 //! Bytes in, bytes out: checksums, frames, envelopes.
+//!
+//! **Invariant**: names nothing of the floors above `wire`.
 
 use std::hint::black_box;
 
