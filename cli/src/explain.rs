@@ -66,6 +66,13 @@ pub(crate) fn explain(error: &IpcError, scene: Scene<'_>) -> Explanation {
     match error {
         IpcError::ServerNotFound { .. } => not_found(scene),
         IpcError::ConnectionRefused { .. } => refused(scene.endpoint),
+        IpcError::PermissionDenied {
+            reason: Some(reason),
+            ..
+        } => Explanation::new(
+            format!("the server's policy: {}", format::plain(reason)),
+            "run as a user whom it lets in, or name this one in `peers.allow` of the server's settings",
+        ),
         IpcError::PermissionDenied { .. } => permission_denied(scene),
         IpcError::ConnectionTimeout { .. } | IpcError::Timeout => timeout(scene),
         IpcError::PeerNotTrusted { uid, reason, .. } => Explanation::new(
@@ -368,6 +375,10 @@ mod tests {
             IpcError::PermissionDenied {
                 endpoint: endpoint(),
                 reason: None,
+            },
+            IpcError::PermissionDenied {
+                endpoint: endpoint(),
+                reason: Some("uid 7 is not meant\n".into()),
             },
             IpcError::ConnectionTimeout {
                 endpoint: endpoint(),
