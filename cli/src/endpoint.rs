@@ -511,6 +511,7 @@ mod tests {
             findings: Vec::new(),
             writable: false,
             me: 1000,
+            options: EndpointOptions::default(),
         };
         let check = survey.owner_check();
         assert_eq!(check.outcome, Outcome::Failed);

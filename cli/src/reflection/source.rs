@@ -57,7 +57,7 @@ pub(crate) enum Source {
 /// A server that is asked for its services.
 pub(crate) struct Server {
     channel: Channel,
-    config: IpcConfig,
+    config: Box<IpcConfig>,
 }
 
 /// A file with a `FileDescriptorSet`.
@@ -74,6 +74,7 @@ impl Source {
             Some(path) => File::read(path).map(Self::File),
             None => {
                 let channel = connect::channel(&config).await?;
+                let config = Box::new(config);
                 Ok(Self::Server(Server { channel, config }))
             }
         }
