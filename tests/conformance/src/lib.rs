@@ -1,9 +1,11 @@
-//! The conformance service, the test vectors of the wire contract, and the check of a server by them.
+//! The conformance service, the test vectors of the wire contract, the check of a server by them, and a soak.
 //!
 //! **Invariant**: the binary serves, prints and plays exactly this.
 
 pub mod check;
 mod service;
+#[cfg(target_os = "linux")]
+pub mod soak;
 pub mod vectors;
 
 use std::io::{self, Write};

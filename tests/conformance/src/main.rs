@@ -1,5 +1,5 @@
-//! `ipc-conformance`: serves the conformance service, prints the vectors of the wire contract, and
-//! holds servers to it.
+//! `ipc-conformance`: serves the conformance service, prints the vectors of the wire contract, holds
+//! servers to it, and soaks them.
 //!
 //! **Invariant**: standard output holds what was asked for and nothing else; everything else goes to
 //! standard error.
@@ -36,6 +36,8 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => run(&serve).await.map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check(arguments).await,
+        #[cfg(target_os = "linux")]
+        Command::Soak(arguments) => soak(&arguments).await,
         Command::Vectors(arguments) => {
             let vectors = vectors::all(&arguments.limits());
             let written = write_json(&mut io::stdout().lock(), &vectors);
@@ -88,6 +90,40 @@ async fn check(arguments: CheckArgs) -> anyhow::Result<ExitCode> {
         Format::Json => write_json(&mut io::stdout().lock(), &report.to_json())?,
     }
     Ok(code)
+}
+
+/// Soaks in a temporary folder, with a line of progress on standard error.
+#[cfg(target_os = "linux")]
+async fn soak(arguments: &options::SoakArgs) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::tempdir()?;
+    let soak = ipc_conformance::soak::Soak {
+        program: std::env::current_exe()?,
+        folder: folder.path().to_owned(),
+        time: Duration::from_secs(arguments.seconds),
+        callers: arguments.callers.into(),
+    };
+    let report = soak
+        .run(|so_far| {
+            let _ = write!(
+                io::stderr(),
+                "\r{} calls, {} faults ",
+                so_far.calls(),
+                so_far.faults()
+            );
+        })
+        .await?;
+    let mut stdout = io::stdout().lock();
+    writeln!(io::stderr())?;
+    writeln!(stdout, "{report}")?;
+    let complaints = report.complaints();
+    for complaint in &complaints {
+        writeln!(stdout, "WRONG: {complaint}")?;
+    }
+    Ok(if complaints.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn exit_code(report: &Report) -> ExitCode {

@@ -30,6 +30,22 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Print the vectors as JSON; docs/conformance.md describes it.
     Vectors(VectorsArgs),
+    /// Call two servers for a while as they die, stop and are intruded upon; ends with a table of what was lost,
+    /// doubled and leaked. Exit code 1 if anything was.
+    #[cfg(target_os = "linux")]
+    Soak(SoakArgs),
+}
+
+/// Arguments of `soak`.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Args)]
+pub(crate) struct SoakArgs {
+    /// How long, in seconds: minutes for a change, hours for a release.
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seconds: u64,
+    /// Callers at once, of each of the two servers.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) callers: u16,
 }
 
 /// Arguments of `check`.
