@@ -60,6 +60,7 @@ const fn method(ordinal: u64, kind: MethodKind) -> MethodDescriptor {
         idempotency: Idempotency::Unknown,
         input: "fuzz.In",
         output: "fuzz.Out",
+        access: &[],
     }
 }
 

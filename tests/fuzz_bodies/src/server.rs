@@ -185,7 +185,7 @@ impl World {
             Op::Take(pick) => self.take(pick),
             Op::AskCancelled(pick) => {
                 if let Some((id, _)) = self.handler(pick) {
-                    let _ = self.server.poll_cancelled(id, &cx());
+                    let _ = self.server.poll_cancelled(id, &mut None, &cx());
                 }
             }
             Op::DropAborted => self.drop_aborted(),
