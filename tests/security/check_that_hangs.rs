@@ -44,8 +44,10 @@ fn server(max_connections: usize) -> (TestServer, Arc<AtomicUsize>) {
             }
         }
     });
-    let mut config = IpcConfig::default();
-    config.max_connections = max_connections;
+    let mut config = IpcConfig {
+        max_connections,
+        ..IpcConfig::default()
+    };
     config.circuit_breaker.failure_threshold = 0;
     let builder = Server::builder(config)
         .health(HealthReporter::new())

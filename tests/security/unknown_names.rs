@@ -56,17 +56,13 @@ async fn an_unknown_group_in_a_schema_is_named_with_method_and_schema() {
 async fn unknown_names_in_settings_are_named_with_their_key() {
     let folder = crate::support::folder();
     let new = || IpcConfig::new(folder.path().join("x.sock"));
-    let change: [(&str, fn(&mut IpcConfig)); 2] = [
-        ("ipc.peers.allow", |config| {
-            config.peers.allow = "self, user:no-such-user".to_owned()
-        }),
-        ("ipc.socket.group", |config| {
-            config.socket.group = "no-such-group".to_owned()
-        }),
-    ];
-    for (key, change) in change {
-        let mut config = new();
-        change(&mut config);
+    let (mut allowing, mut in_group) = (new(), new());
+    allowing.peers.allow = "self, user:no-such-user".to_owned();
+    in_group.socket.group = "no-such-group".to_owned();
+    for (key, config) in [
+        ("ipc.peers.allow", allowing),
+        ("ipc.socket.group", in_group),
+    ] {
         let health = daemoneye_ipc::health::HealthReporter::new();
         let error = Server::builder(config)
             .health(health)

@@ -92,13 +92,11 @@ async fn check(arguments: CheckArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Soaks in a temporary folder, with a line of progress on standard error.
+/// Soaks, with a line of progress on standard error.
 #[cfg(target_os = "linux")]
 async fn soak(arguments: &options::SoakArgs) -> anyhow::Result<ExitCode> {
-    let folder = tempfile::tempdir()?;
     let soak = ipc_conformance::soak::Soak {
         program: std::env::current_exe()?,
-        folder: folder.path().to_owned(),
         time: Duration::from_secs(arguments.seconds),
         callers: arguments.callers.into(),
     };

@@ -41,8 +41,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Soak {
     /// The program that serves: `PROGRAM serve --endpoint PATH`, which is this one.
     pub program: PathBuf,
-    /// Folder for the sockets.
-    pub folder: PathBuf,
     /// How long.
     pub time: Duration,
     /// Callers at once, of each server.
@@ -62,8 +60,11 @@ impl Soak {
     /// # Errors
     /// If a server cannot be started, or does not come back.
     pub async fn run(&self, mut progress: impl FnMut(&SoakReport)) -> anyhow::Result<SoakReport> {
-        let steady = ServerProcess::start(&self.program, &self.folder.join("steady.sock")).await?;
-        let mortal = ServerProcess::start(&self.program, &self.folder.join("mortal.sock")).await?;
+        let folder = tempfile::tempdir()?;
+        let steady =
+            ServerProcess::start(&self.program, &folder.path().join("steady.sock")).await?;
+        let mortal =
+            ServerProcess::start(&self.program, &folder.path().join("mortal.sock")).await?;
         let (end, over) = watch::channel(false);
         let [lasting, dying] = [&steady, &mortal].map(|server| Side {
             endpoint: server.endpoint().to_owned(),
