@@ -66,21 +66,12 @@ pub(crate) fn explain(error: &IpcError, scene: Scene<'_>) -> Explanation {
     match error {
         IpcError::ServerNotFound { .. } => not_found(scene),
         IpcError::ConnectionRefused { .. } => refused(scene.endpoint),
-        IpcError::PermissionDenied {
-            reason: Some(reason),
-            ..
-        } => Explanation::new(
-            format!("the server's policy: {}", format::plain(reason)),
-            "run as a user whom it lets in, or name this one in `peers.allow` of the server's settings",
-        ),
-        IpcError::PermissionDenied { .. } => permission_denied(scene),
+        IpcError::PermissionDenied { reason, .. } => match reason {
+            Some(reason) => not_let_in(reason),
+            None => permission_denied(scene),
+        },
         IpcError::ConnectionTimeout { .. } | IpcError::Timeout => timeout(scene),
-        IpcError::PeerNotTrusted { uid, reason, .. } => Explanation::new(
-            format!("the process that serves this socket runs as uid {uid}: {reason}"),
-            format!(
-                "make sure that it is the server you mean (fuser -v {endpoint}), then run this as its user: sudo -u '#{uid}' daemoneye-cli …"
-            ),
-        ),
+        IpcError::PeerNotTrusted { uid, reason, .. } => untrusted(*uid, reason, &endpoint),
         IpcError::CrcMismatch { .. } => crc_mismatch(scene, None),
         IpcError::TooLarge { size, max_size } => Explanation::new(
             format!("a message of {size} bytes is over the limit of {max_size}"),
@@ -285,6 +276,22 @@ pub(crate) fn start_command(endpoint: &Path) -> String {
     format!(
         "{daemon} --endpoint {}",
         format::shell(&endpoint.display().to_string())
+    )
+}
+
+fn not_let_in(reason: &str) -> Explanation {
+    Explanation::new(
+        format!("the server's policy: {}", format::plain(reason)),
+        "run as a user whom it lets in, or name this one in `peers.allow` of the server's settings",
+    )
+}
+
+fn untrusted(uid: u32, reason: &str, endpoint: &str) -> Explanation {
+    Explanation::new(
+        format!("the process that serves this socket runs as uid {uid}: {reason}"),
+        format!(
+            "make sure that it is the server you mean (fuser -v {endpoint}), then run this as its user: sudo -u '#{uid}' daemoneye-cli …"
+        ),
     )
 }
 
