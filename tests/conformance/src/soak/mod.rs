@@ -108,13 +108,7 @@ impl Soak {
         chaos.0.await??;
         chaos.1.await?;
         chaos.2.await??.terminate().await?;
-        while time::timeout(PATIENCE, tasks.join_next())
-            .await
-            .ok()
-            .flatten()
-            .is_some()
-        {}
-        tasks.abort_all();
+        end_of_callers(tasks).await;
         let total = settled_total(&lasting.endpoint).await?;
         lasting.ledger.end_of_life(Some(total));
         dying.ledger.end_of_life(None);
@@ -122,6 +116,11 @@ impl Soak {
         steady.terminate().await?;
         Ok(report(start, Some(end)))
     }
+}
+
+/// Waits for the last outcomes, as long as any come.
+async fn end_of_callers(mut callers: JoinSet<()>) {
+    while let Ok(Some(_)) = time::timeout(PATIENCE, callers.join_next()).await {}
 }
 
 /// What the server and this process hold.
