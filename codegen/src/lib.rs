@@ -11,9 +11,13 @@ mod check;
 mod comments;
 pub mod emit;
 mod error;
+#[cfg(feature = "evolution")]
+pub mod evolution;
 pub mod fingerprint;
 mod generator;
 mod hash;
+#[cfg(feature = "evolution")]
+pub mod image;
 pub mod load;
 pub mod lower;
 pub mod model;
@@ -22,6 +26,8 @@ mod options;
 pub mod project;
 pub mod registered;
 pub mod render;
+#[cfg(feature = "evolution")]
+pub mod rules;
 mod spelling;
 mod write;
 

@@ -302,7 +302,7 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
 }
 
 /// The rules of protovalidate, which every schema can import.
-const VALIDATE: (&str, &str) = (
+pub(crate) const VALIDATE: (&str, &str) = (
     "buf/validate/validate.proto",
     include_str!("../schemas/buf/validate/validate.proto"),
 );

@@ -1,0 +1,27 @@
+//! Rules on what the wire of this product depends on, and other wires do not.
+//!
+//! Methods are called by their ordinal, a hash of the full names of service and method; messages are validated by
+//! rules of their schema; the schema says what may be repeated, and who may call.
+//!
+//! **Invariant**: a rule here never repeats one of buf's; the category holds both.
+
+mod access;
+mod methods;
+mod names;
+mod reach;
+mod tighter;
+mod validation;
+
+pub(super) use self::validation::is_loosened;
+use super::entry::Entry;
+
+/// The category.
+const IPC: &[&str] = &[super::IPC];
+
+/// All of them.
+pub(super) const GROUPS: [&[Entry]; 4] = [
+    access::RULES,
+    methods::RULES,
+    names::RULES,
+    validation::RULES,
+];
