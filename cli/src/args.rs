@@ -5,6 +5,7 @@
 mod dynamic;
 mod events;
 mod operator;
+mod schema;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use self::{
         AgentTarget, Alerts, CollectorConfig, Collectors, CollectorsList, Rules, RulesList,
         RulesUpload,
     },
+    schema::{Format, RuleArgs, Schema, SchemaCheck, SchemaGenerate},
 };
 
 const EXIT_CODES: &str = "\
@@ -203,33 +205,6 @@ pub(crate) struct Watch {
     /// Each has event (watching, started, changed, exited, gap, lost) and, but for lost, sequence and
     /// epoch; started, changed and exited have process, a record as in `ps --json`; gap has first_missing
     /// and last_missing.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// What can be done to schemas.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Schema {
-    /// Write the code generated from schemas, or check that what is checked in is fresh
-    Generate(SchemaGenerate),
-}
-
-/// Arguments of `schema generate`.
-#[derive(Debug, Args)]
-pub(crate) struct SchemaGenerate {
-    /// Write nothing; exit with 1, after a diff, when a file is stale, missing or left over
-    #[arg(long)]
-    pub(crate) check: bool,
-    /// The folder of the schemas, with a generate.toml that says what goes where
-    #[arg(long, value_name = "DIR", default_value = "schemas")]
-    pub(crate) schemas: PathBuf,
-    /// Put all packages into this folder, whatever generate.toml says
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Print one JSON object instead
-    ///
-    /// Keys: command; with --check: fresh, stale (file and diff of each) and orphans; else: changed,
-    /// removed and unchanged.
     #[arg(long)]
     pub(crate) json: bool,
 }

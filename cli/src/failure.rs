@@ -62,6 +62,9 @@ pub(crate) enum Failure {
     /// 2 when it was called wrongly.
     #[error("{0}")]
     Schema(#[from] daemoneye_ipc_codegen::Error),
+    /// Schemas could not be checked by rules: exit code 1, as buf has it.
+    #[error("{0}")]
+    Check(daemoneye_ipc_codegen::Error),
     /// The user ended it: exit code 130, as shells have it.
     #[error("interrupted")]
     Interrupted,
@@ -147,6 +150,7 @@ impl Failure {
         match self {
             // Whoever read the output has seen enough, as with `head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Check(_) => 1,
             Self::Output(_) | Self::Failed { .. } => 3,
             Self::Usage { .. } | Self::Schema(daemoneye_ipc_codegen::Error::Usage { .. }) => 2,
             Self::Schema(_) => 3,
@@ -165,7 +169,9 @@ impl Failure {
             Self::Unreachable { why, .. } | Self::Failed { why, .. } | Self::Status { why, .. } => {
                 (Some(why.cause.clone()), Some(why.hint.as_str()))
             }
-            Self::Schema(error) => return Some(format!("{BAD}error{BAD:#}: {error}")),
+            Self::Schema(error) | Self::Check(error) => {
+                return Some(format!("{BAD}error{BAD:#}: {error}"));
+            }
             Self::Interrupted => (None, None),
         };
         let mut text = format!("{BAD}error{BAD:#}: {}", format::plain(&self.to_string()));

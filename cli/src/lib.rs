@@ -24,6 +24,7 @@ mod records;
 mod reflection;
 mod report;
 mod rules_file;
+mod schema;
 mod socket;
 mod stats;
 mod table;

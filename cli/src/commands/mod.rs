@@ -23,7 +23,7 @@ use std::{future::Future, io};
 use tokio::runtime::Builder;
 
 use crate::{
-    args::{Cli, Command, DemoChild, Ipc, Schema},
+    args::{Cli, Command, DemoChild, Ipc},
     connect,
     demo::{self, child},
     explain::Explanation,
@@ -61,11 +61,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Alerts(args) => alone(alerts::run(file, args)),
         Command::Collectors(command) => alone(collectors::run(file, command)),
         Command::Events(args) => alone(events::run(file, args)),
-        Command::Schema(Schema::Generate(_)) if file.is_some() => Err(Failure::Usage {
-            message: "--config has no meaning for `schema generate`".to_owned(),
-            hint: "generate.toml in the folder of the schemas says what goes where".to_owned(),
-        }),
-        Command::Schema(Schema::Generate(args)) => schema::generate(args),
+        Command::Schema(command) => schema::run(file, command),
         Command::Demo(args) => alone(demo::run(connect::base(file)?, file, args.json)),
         Command::DemoChild(DemoChild { parent, role }) => {
             child::tie_to_parent(parent);

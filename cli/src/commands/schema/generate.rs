@@ -11,7 +11,7 @@ use crate::{args::SchemaGenerate, failure::Failure, output::Output};
 const STALE: u8 = 1;
 
 /// Runs the command; 0 when all is written or fresh.
-pub(crate) fn generate(args: SchemaGenerate) -> Result<u8, Failure> {
+pub(crate) fn run(args: SchemaGenerate) -> Result<u8, Failure> {
     let mut out = Output::stdout(args.json);
     let project = match &args.out {
         Some(folder) => Project::single(&args.schemas, folder),

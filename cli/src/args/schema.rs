@@ -1,0 +1,86 @@
+//! The command line of `schema`.
+//!
+//! **Invariant**: as in `args`: parsing has no effects but messages about wrong usage.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// What the commands that apply rules have in common in their help.
+pub(super) const RULES_HELP: &str = "\
+Exit codes: 0 no findings, 100 findings, 1 nothing could be checked.
+
+Rules and categories have the names and meaning of buf's, read from buf.yaml where there is one; those of \
+this product are in the category IPC, which is the default. evolution.toml beside it holds what buf would not \
+understand. docs/schema-evolution.md explains both.";
+
+/// What can be done to schemas.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schema {
+    /// Write the code generated from schemas, or check that what is checked in is fresh
+    Generate(SchemaGenerate),
+    /// Check that peers built from an earlier schema still work with this one
+    #[command(after_help = RULES_HELP)]
+    Check(SchemaCheck),
+}
+
+/// Arguments of `schema generate`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaGenerate {
+    /// Write nothing; exit with 1, after a diff, when a file is stale, missing or left over
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// The folder of the schemas, with a generate.toml that says what goes where
+    #[arg(long, value_name = "DIR", default_value = "schemas")]
+    pub(crate) schemas: PathBuf,
+    /// Put all packages into this folder, whatever generate.toml says
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object instead
+    ///
+    /// Keys: command; with --check: fresh, stale (file and diff of each) and orphans; else: changed,
+    /// removed and unchanged.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `schema check`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaCheck {
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    /// The earlier schema: a folder, or a descriptor set of protoc or buf (*.binpb)
+    #[arg(long, value_name = "DIR|FILE.binpb")]
+    pub(crate) against: PathBuf,
+    /// List changes that break nothing too, as notes
+    #[arg(long)]
+    pub(crate) non_breaking: bool,
+}
+
+/// What the commands that apply rules have in common.
+#[derive(Debug, Args)]
+pub(crate) struct RuleArgs {
+    /// The schemas: the folder that imports are relative to, or one with a configuration that names others,
+    /// or a descriptor set (*.binpb)
+    #[arg(value_name = "DIR|FILE.binpb", default_value = "schemas")]
+    pub(crate) schemas: PathBuf,
+    /// Apply these rules and categories, whatever the configuration says; may be repeated
+    #[arg(long = "use", value_name = "ID_OR_CATEGORY")]
+    pub(crate) used: Vec<String>,
+    /// Leave these rules and categories out; may be repeated
+    #[arg(long, value_name = "ID_OR_CATEGORY")]
+    pub(crate) except: Vec<String>,
+    /// How findings are printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people, with the lines of the schemas
+    #[default]
+    Text,
+    /// A JSON object on a line for each, with buf's keys first
+    Json,
+}
