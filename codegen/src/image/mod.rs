@@ -220,19 +220,17 @@ impl Image {
         let text = of.text.as_deref();
         let found = of.positions.span(path, text);
         found.or_else(|| {
-            let (map, rest) = self.map_of(file, path)?;
-            // The types of key and value are in that of the map.
-            let of_type = matches!(rest, [2, _, 5 | 6]).then(|| [map, &[6]].concat());
-            let of_type = of_type.and_then(|path| of.positions.span(&path, text));
+            let map = self.map_of(file, path)?;
+            let of_type = of.positions.span(&[map, &[6]].concat(), text);
             of_type.or_else(|| of.positions.span(map, text))
         })
     }
 
-    /// The map that the element at `path` was made for, and where in its entry the element is.
-    fn map_of<'p>(&self, file: FileId, path: &'p [i32]) -> Option<(&[i32], &'p [i32])> {
+    /// The map that the element at `path` was made for: its entry, or a part of that.
+    fn map_of(&self, file: FileId, path: &[i32]) -> Option<&[i32]> {
         let maps = self.maps.get(&file)?;
-        let found = |length: usize| Some((&**maps.get(&path[..length])?, &path[length..]));
-        (1..=path.len()).rev().find_map(found)
+        let found = |length: usize| maps.get(&path[..length]);
+        (1..=path.len()).rev().find_map(found).map(|map| &**map)
     }
 
     /// The comments at the element at `path` of a file.

@@ -41,7 +41,7 @@ pub(crate) struct Message {
     pub(crate) id: Id,
     pub(crate) name: String,
     pub(crate) fields: Vec<Field>,
-    pub(crate) messages: Vec<Message>,
+    pub(crate) messages: Vec<Self>,
     pub(crate) enums: Vec<Enum>,
     pub(crate) extends: Vec<Extend>,
     pub(crate) reserved: Reserved,
@@ -78,7 +78,7 @@ pub(crate) enum Kind {
     Scalar(&'static str),
     Message(Id),
     Enum(Id),
-    Map(&'static str, Box<Kind>),
+    Map(&'static str, Box<Self>),
     /// A group, by the name of its message.
     Group(String),
 }

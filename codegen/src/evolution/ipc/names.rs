@@ -2,12 +2,11 @@
 //!
 //! **Invariant**: entries of maps have no name that anybody uses.
 
-use super::super::describe;
 use super::super::entry::Entry;
 use super::super::files::whole;
 use super::super::pairs::{Comparison, place};
 use super::{IPC, reach};
-use crate::image::{Image, Message};
+use crate::image::{Edition, Field, Image, Label, Message};
 use crate::rules::{Direction, Report, Rule};
 
 pub(in super::super) const RULES: &[Entry] = &[Entry::wire(
@@ -71,19 +70,35 @@ fn renamed<'a>(comparison: &Comparison<'a>, gone: &Message) -> Option<&'a Messag
     new.find(|message| !gone.is_empty() && fields(message) == gone)
 }
 
-/// The outline of a message.
+/// A message as a schema has it, marked as deprecated.
 fn pasted(image: &Image, message: &Message) -> String {
-    let numbers = message.fields.iter().map(|field| field.number.to_string());
-    let numbers: Vec<String> = numbers.collect();
-    let place = image.file(message.file);
+    let fields = message.fields.iter().map(|field| {
+        let kind = match image.map_entry(field).map(|entry| &*entry.fields) {
+            Some([key, value]) => format!("map<{}, {}>", word(key), word(value)),
+            _ => format!("{}{}", label(image, field), word(field)),
+        };
+        format!("      {kind} {} = {};\n", field.name, field.number)
+    });
+    let fields: String = fields.collect();
     format!(
-        "    message {} {{ option deprecated = true; … }}  // {}, fields {}",
-        message.name,
-        describe::quoted([&*place.path]),
-        if numbers.is_empty() {
-            "none".to_owned()
-        } else {
-            numbers.join(", ")
-        }
+        "    message {} {{\n      option deprecated = true;\n{fields}    }}",
+        message.name
     )
+}
+
+fn label(image: &Image, field: &Field) -> &'static str {
+    let stated = image.file(field.file).edition == Edition::Proto2 && field.oneof.is_none();
+    match field.label {
+        Label::Repeated => "repeated ",
+        Label::Required => "required ",
+        Label::Optional if stated || field.proto3_optional => "optional ",
+        Label::Optional => "",
+    }
+}
+
+fn word(field: &Field) -> &str {
+    match &*field.type_name {
+        "" => field.kind.name(),
+        name => name,
+    }
 }
