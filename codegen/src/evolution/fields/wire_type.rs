@@ -176,12 +176,11 @@ fn other_name(
         old.type_name,
         new.type_name
     );
-    let path = |field: &Field| [&*field.path, &[TYPE_NAME]].concat();
-    let at = comparison.first(new.file, &[&path(new)]);
+    let at = comparison.first(new.file, &[&type_path(new)]);
     report.add(
         rule,
         at,
-        comparison.first_old(old.file, &[&path(old)]),
+        comparison.first_old(old.file, &[&type_path(old)]),
         message,
     );
 }
@@ -199,20 +198,22 @@ fn other_type(
         word(comparison.old, old),
         word(comparison.new, new)
     );
-    let path = |field: &Field| {
-        let part = match field.encoding() {
-            Kind::Message | Kind::Enum | Kind::Group => TYPE_NAME,
-            _ => TYPE,
-        };
-        [&*field.path, &[part]].concat()
-    };
-    let at = comparison.first(new.file, &[&path(new)]);
+    let at = comparison.first(new.file, &[&type_path(new)]);
     report.add(
         rule,
         at,
-        comparison.first_old(old.file, &[&path(old)]),
+        comparison.first_old(old.file, &[&type_path(old)]),
         message,
     );
+}
+
+/// Where the type of a field is written: of a group, the word `group`.
+fn type_path(field: &Field) -> Vec<i32> {
+    let part = match field.kind {
+        Kind::Message | Kind::Enum => TYPE_NAME,
+        _ => TYPE,
+    };
+    [&*field.path, &[part]].concat()
 }
 
 fn word(image: &Image, field: &Field) -> &'static str {
