@@ -7,6 +7,7 @@ mod differential;
 mod examples;
 mod grow;
 mod mutate;
+mod purge;
 mod schema;
 
 use std::fs;
