@@ -115,7 +115,7 @@ fn handlers_that_never_end_do_not_hold_the_shutdown_up() {
 
 async fn shut_down(gate: &Gate) {
     let folder = tempfile::tempdir().expect("a directory");
-    let config = IpcConfig::new(folder.path().join("ipc/test.sock"));
+    let config = IpcConfig::new(daemoneye_ipc::testing::endpoint(folder.path(), "test"));
     let server = Server::builder(config.clone())
         .add_service(Stuck(Arc::clone(gate)))
         .bind()

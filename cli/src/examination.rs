@@ -154,14 +154,14 @@ impl<'a> Examination<'a> {
                 self.server = pid;
                 let name = pid.and_then(process::name);
                 let detail = match (pid, &name) {
-                    (Some(pid), Some(name)) => format!("process {pid} ({name}), uid {}", peer.uid),
-                    (Some(pid), None) => format!("process {pid}, uid {}", peer.uid),
-                    (None, _) => format!("a process of uid {}", peer.uid),
+                    (Some(pid), Some(name)) => format!("process {pid} ({name}), {}", peer.user()),
+                    (Some(pid), None) => format!("process {pid}, {}", peer.user()),
+                    (None, _) => format!("a process of {}", peer.user()),
                 };
                 let check = Check::passed("connect", detail).took(start.elapsed());
                 let check = check
                     .fact("pid", pid)
-                    .fact("uid", peer.uid)
+                    .fact("uid", peer.user().number())
                     .fact("process", name);
                 self.record(check)?;
                 Ok(Some(connection))

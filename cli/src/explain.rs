@@ -50,13 +50,21 @@ pub(crate) fn headline(error: &IpcError) -> String {
         IpcError::ServerNotFound { .. } => "not found".into(),
         IpcError::ConnectionRefused { .. } => "connection refused".into(),
         IpcError::PermissionDenied { .. } => "permission denied".into(),
-        IpcError::PeerNotTrusted { uid, .. } => format!("untrusted owner (uid {uid})"),
+        IpcError::PeerNotTrusted { user, .. } => format!("untrusted owner ({user})"),
         IpcError::PeerClosed => "connection closed".into(),
         IpcError::Busy { .. } => "server is full".into(),
         IpcError::CircuitBreakerOpen { .. } => "circuit breaker open".into(),
         IpcError::SchemaMismatch { .. } => "schema mismatch".into(),
         IpcError::Status(status) => status.code().to_string(),
         other => other.to_string(),
+    }
+}
+
+/// How to run this program as `user`, who is named as errors name users.
+fn run_as(user: &str) -> String {
+    match user.strip_prefix("uid ") {
+        Some(uid) => format!("sudo -u '#{uid}' daemoneye-cli …"),
+        None => format!("runas /user:NAME daemoneye-cli …, where NAME is that of {user}"),
     }
 }
 
@@ -71,7 +79,7 @@ pub(crate) fn explain(error: &IpcError, scene: Scene<'_>) -> Explanation {
             None => permission_denied(scene),
         },
         IpcError::ConnectionTimeout { .. } | IpcError::Timeout => timeout(scene),
-        IpcError::PeerNotTrusted { uid, reason, .. } => untrusted(*uid, reason, &endpoint),
+        IpcError::PeerNotTrusted { user, reason, .. } => untrusted(user, reason, &endpoint),
         IpcError::CrcMismatch { .. } => crc_mismatch(scene, None),
         IpcError::TooLarge { size, max_size } => Explanation::new(
             format!("a message of {size} bytes is over the limit of {max_size}"),
@@ -286,11 +294,12 @@ fn not_let_in(reason: &str) -> Explanation {
     )
 }
 
-fn untrusted(uid: u32, reason: &str, endpoint: &str) -> Explanation {
+fn untrusted(user: &str, reason: &str, endpoint: &str) -> Explanation {
     Explanation::new(
-        format!("the process that serves this socket runs as uid {uid}: {reason}"),
+        format!("the process that serves this socket runs as {user}: {reason}"),
         format!(
-            "make sure that it is the server you mean (fuser -v {endpoint}), then run this as its user: sudo -u '#{uid}' daemoneye-cli …"
+            "make sure that it is the server you mean (fuser -v {endpoint}), then run this as its user: {}",
+            run_as(user)
         ),
     )
 }
@@ -405,7 +414,7 @@ mod tests {
             },
             IpcError::PeerNotTrusted {
                 endpoint: endpoint(),
-                uid: 77,
+                user: "uid 77".into(),
                 reason: "neither root nor this user".into(),
             },
             IpcError::Protocol {

@@ -11,6 +11,10 @@ mod args;
 mod commands;
 mod connect;
 mod demo;
+#[cfg(unix)]
+mod endpoint;
+#[cfg(windows)]
+#[path = "endpoint_windows.rs"]
 mod endpoint;
 mod examination;
 mod explain;

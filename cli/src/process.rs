@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 
 /// The short name of process `pid`.
 pub(crate) fn name(pid: u32) -> Option<String> {
-    let name = fs::read_to_string(proc_file(pid, "comm")).ok()?;
+    let name = fs::read_to_string(proc_file(pid, "comm")?).ok()?;
     Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
 }
 
@@ -17,12 +17,13 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
 
 /// The state letter of proc(5): the field behind the name, which may itself hold parentheses.
 fn state(pid: u32) -> Option<char> {
-    let stat = fs::read_to_string(proc_file(pid, "stat")).ok()?;
+    let stat = fs::read_to_string(proc_file(pid, "stat")?).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
-fn proc_file(pid: u32, file: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/{pid}/{file}"))
+/// Elsewhere something else may be at that path.
+fn proc_file(pid: u32, file: &str) -> Option<PathBuf> {
+    cfg!(target_os = "linux").then(|| PathBuf::from(format!("/proc/{pid}/{file}")))
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -126,12 +126,12 @@ pub enum IpcError {
         remote_fingerprint: u64,
     },
     /// The process at the other end is not one that this side trusts.
-    #[error("the process at {endpoint} runs as uid {uid}, which is not trusted: {reason}")]
+    #[error("the process at {endpoint} runs as {user}, which is not trusted: {reason}")]
     PeerNotTrusted {
         /// The path that was tried.
         endpoint: String,
-        /// User id of the peer, from the kernel.
-        uid: u32,
+        /// User of the peer, from the kernel: `uid 1000` on Unix, a security identifier on Windows.
+        user: String,
         /// Which rule it fails.
         reason: String,
     },
@@ -247,11 +247,11 @@ impl IpcError {
             },
             Self::PeerNotTrusted {
                 endpoint,
-                uid,
+                user,
                 reason,
             } => Self::PeerNotTrusted {
                 endpoint: endpoint.clone(),
-                uid: *uid,
+                user: user.clone(),
                 reason: reason.clone(),
             },
             Self::Busy { reason } => Self::Busy {

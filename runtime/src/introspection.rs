@@ -143,8 +143,8 @@ fn describe_connection(conn: &ServerConnection, now: Instant) -> Connection {
     Connection {
         id: conn.id,
         peer: Some(Peer {
-            uid: peer.uid,
-            gid: peer.gid,
+            uid: peer.user().number(),
+            gid: peer.group_number(),
             pid: peer.pid,
         }),
         agent: hello.map(|hello| hello.agent.clone()).unwrap_or_default(),

@@ -2,7 +2,7 @@
 //!
 //! The `.proto` schema is the one source of truth: the generator (`daemoneye-ipc-codegen`, in a
 //! `build.rs`) or the attribute `#[ipc_service]` (feature `macros`) turns it into a handler trait, a server and a client.
-//! This crate carries them: checksummed frames over Unix domain sockets, any number of calls at once on
+//! This crate carries them: checksummed frames over Unix domain sockets and named pipes, any number of calls at once on
 //! one connection, deadlines, cancellation and flow control, peers that the kernel vouches for.
 //!
 //! ```
@@ -34,8 +34,8 @@
 // Generated code names this crate by its path.
 extern crate self as daemoneye_ipc;
 
-#[cfg(not(unix))]
-compile_error!("daemoneye-ipc serves Unix domain sockets; this target has none");
+#[cfg(not(any(unix, windows)))]
+compile_error!("daemoneye-ipc serves Unix domain sockets and named pipes; this target has neither");
 
 pub mod access;
 pub mod client;

@@ -133,7 +133,7 @@ async fn until(what: &str, reached: impl Fn() -> bool) {
 fn config(folder: &Path, spin_us: u64) -> IpcConfig {
     IpcConfig {
         spin_us,
-        ..IpcConfig::new(folder.join("ipc/test.sock"))
+        ..IpcConfig::new(daemoneye_ipc::testing::endpoint(folder, "test"))
     }
 }
 

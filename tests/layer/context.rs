@@ -10,7 +10,6 @@ use daemoneye_ipc::{
     schema::health::v1::{HealthClient, WatchRequest},
     server::{InterceptedCall, Next, Response, ServerInterceptor},
     testing::{TestServer, context, inbound},
-    transport::Peer,
 };
 use daemoneye_ipc_generated::conformance::v1::{
     CONFORMANCE_SERVICE, ChatRequest, ChatResponse, CollectRequest, CollectResponse, Conformance,
@@ -21,7 +20,7 @@ use daemoneye_ipc_generated::conformance::v1::{
 use futures_util::{StreamExt, stream};
 use ipc_conformance::ConformanceService;
 
-use super::{client, echo, emit, serve, sleep};
+use super::{client, echo, emit, serve, sleep, stranger};
 
 /// Passes each call on to another server.
 struct Proxy(ConformanceClient);
@@ -217,12 +216,7 @@ async fn a_handler_that_never_ends_is_aborted_within_the_grace_and_a_tenth_of_a_
 #[tokio::test(start_paused = true)]
 async fn a_handler_is_called_without_a_connection() {
     let handler = ConformanceService::default();
-    let stranger = Peer {
-        uid: 12_345,
-        gid: 12_345,
-        gids: vec![],
-        pid: None,
-    };
+    let stranger = stranger();
     let (ctx, control) = context(&CONFORMANCE_SERVICE.methods[5])
         .peer(stranger.clone())
         .timeout(Duration::from_secs(3))
@@ -253,12 +247,7 @@ async fn a_handler_is_called_without_a_connection() {
 #[tokio::test(start_paused = true)]
 async fn another_user_is_refused_as_over_a_socket() {
     let (server, _) = serve();
-    let stranger = Peer {
-        uid: 12_345,
-        gid: 12_345,
-        gids: vec![],
-        pid: None,
-    };
+    let stranger = stranger();
     let client = ConformanceClient::new(server.caller().peer(stranger).channel());
     let refused = client.echo(echo("x")).await.unwrap_err();
     assert!(

@@ -14,7 +14,7 @@ mod streams;
 
 use std::sync::Arc;
 
-use daemoneye_ipc::{bytes::Bytes, testing::TestServer};
+use daemoneye_ipc::{Peer, PeerPolicy, bytes::Bytes, testing::TestServer};
 use daemoneye_ipc_generated::conformance::v1::{
     ConformanceClient, ConformanceServer, EchoRequest, EmitRequest, SleepRequest,
 };
@@ -29,6 +29,35 @@ fn serve() -> (TestServer, Arc<ConformanceService>) {
 
 fn client(server: &TestServer) -> ConformanceClient {
     ConformanceClient::new(server.channel())
+}
+
+/// Somebody whom nobody knows.
+#[cfg(unix)]
+fn stranger() -> Peer {
+    Peer {
+        uid: 12_345,
+        gid: 12_345,
+        gids: vec![],
+        pid: None,
+    }
+}
+
+/// Somebody whom nobody knows.
+#[cfg(windows)]
+fn stranger() -> Peer {
+    Peer {
+        sid: "S-1-5-21-9-9-9-12345".to_owned(),
+        groups: vec![],
+        pid: None,
+    }
+}
+
+/// The policy that lets `peer` in too.
+fn let_in(peer: &Peer) -> PeerPolicy {
+    #[cfg(unix)]
+    return PeerPolicy::same_user().or_uid(peer.uid);
+    #[cfg(windows)]
+    return PeerPolicy::same_user().or_sid(&peer.sid);
 }
 
 fn echo(payload: impl Into<Bytes>) -> EchoRequest {

@@ -10,7 +10,7 @@ use std::{
 
 use daemoneye_ipc::prost_types;
 use daemoneye_ipc::{
-    Code, IpcConfig, IpcError, PeerPolicy, Server,
+    Code, IpcConfig, IpcError, Server,
     observe::{AuditLog, Metrics, Spans},
     schema::introspection::v1::{
         GetStatsRequest, IntrospectionClient, ListCallsRequest, ListConnectionsRequest, Stats,
@@ -24,7 +24,7 @@ use daemoneye_ipc_generated::conformance::v1::{ConformanceClient, ConformanceSer
 use ipc_conformance::ConformanceService;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use super::{echo, emit, sleep};
+use super::{echo, emit, let_in, sleep, stranger};
 
 fn builder() -> ServerBuilder {
     Server::builder(IpcConfig::default())
@@ -72,8 +72,8 @@ async fn the_audit_log_has_every_call_and_no_payload() {
     for (record, (method, code)) in records.iter().zip(ENDS) {
         assert!(record.method.ends_with(method), "{record}");
         assert_eq!(
-            (record.code, record.uid),
-            (code, Peer::current().uid),
+            (record.code, record.user),
+            (code, Peer::current().user()),
             "{record}"
         );
         let json = serde_json::to_string(record).unwrap();
@@ -190,7 +190,10 @@ async fn introspection_shows_connections_calls_and_counters() {
     assert!(first.agent.starts_with("daemoneye-ipc/"), "{first:?}");
     assert_eq!((first.calls_open, second.calls_open), (1, 1));
     assert!(first.bytes_read > 100 && first.bytes_written > 100);
-    assert_eq!(first.peer.as_ref().unwrap().uid, Peer::current().uid);
+    assert_eq!(
+        first.peer.as_ref().unwrap().uid,
+        Peer::current().user().number()
+    );
 
     let only = ListCallsRequest {
         connection: Some(1),
@@ -276,14 +279,9 @@ async fn stats_are_watched_until_the_drain() {
 
 #[tokio::test(start_paused = true)]
 async fn strangers_do_not_look_inside_unless_they_may() {
-    let stranger = Peer {
-        uid: 12_345,
-        gid: 12_345,
-        gids: vec![],
-        pid: None,
-    };
+    let stranger = stranger();
     for may in [false, true] {
-        let policy = PeerPolicy::same_user().or_uid(stranger.uid);
+        let policy = let_in(&stranger);
         let mut builder = builder().introspection().peer_policy(policy.clone());
         if may {
             builder = builder.diagnostics_policy(policy);

@@ -90,7 +90,7 @@ fn with_attribute() -> Project {
 fn greets(project: &Project) {
     let endpoint = project.path("greeter.sock");
     let printed = project.run_program(&["run", "--quiet"], &[endpoint.to_str().expect("UTF-8")]);
-    assert!(printed.starts_with("Hello world, user "), "{printed}");
+    assert!(printed.starts_with("Hello world, uid "), "{printed}");
     assert!(!endpoint.exists(), "the socket stays");
 }
 

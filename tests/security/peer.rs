@@ -38,7 +38,7 @@ use self::{
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn main() {
+pub(crate) fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [role, path, options @ ..] = args.as_slice() else {
         eprintln!(

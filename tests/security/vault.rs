@@ -13,7 +13,7 @@ use std::{
 
 use daemoneye_ipc::{CallContext, Inbound, Status, Stream};
 
-use crate::schema::golden::access::v1::{Item, Vault};
+use super::schema::golden::access::v1::{Item, Vault};
 
 /// The handler.
 #[derive(Debug, Default, Clone)]

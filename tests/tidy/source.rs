@@ -152,6 +152,8 @@ fn walk(root: &Path, folder: &str, files: &mut Vec<File>) {
                 walk(root, &format!("{path}/"), files);
             }
         } else if kind.is_file()
+            // In a worktree it is a file, and names a folder of the machine.
+            && name != ".git"
             && let Ok(text) = fs::read_to_string(entry.path())
         {
             files.push(File { path, text });

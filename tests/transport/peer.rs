@@ -28,7 +28,7 @@ use daemoneye_ipc::{
 
 use self::conditions::{say, told_to_stop};
 
-fn main() {
+pub(crate) fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [role, path, options @ ..] = args.as_slice() else {
         eprintln!(

@@ -28,7 +28,7 @@ them.";
 /// The agent to talk to.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentTarget {
-    /// Socket of the agent [default: /var/run/daemoneye/agent.sock]
+    /// Socket of the agent (on Windows, its pipe) [default: where it serves]
     #[arg(long, value_name = "PATH")]
     endpoint: Option<PathBuf>,
     /// Longest wait for any one answer [default: as configured]

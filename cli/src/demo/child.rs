@@ -8,14 +8,12 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use daemoneye_ipc::shutdown_signal;
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -44,6 +42,8 @@ pub(crate) struct Daemon {
     name: &'static str,
     child: Child,
     pid: u32,
+    /// Held open, for what a daemon that reads it ends with it.
+    stdin: Option<ChildStdin>,
     /// Held open, so that the daemon's standard output stays writable.
     _stdout: Lines<BufReader<ChildStdout>>,
 }
@@ -66,6 +66,7 @@ impl Daemon {
         match timeout(START_LIMIT, ready(&mut stdout)).await {
             Ok(Ok(true)) => Ok(Self {
                 name,
+                stdin: child.stdin.take(),
                 child,
                 pid,
                 _stdout: stdout,
@@ -103,17 +104,17 @@ impl Daemon {
             .map_err(|error| self.unstoppable(&error.to_string()))
     }
 
-    /// Asks it to end (SIGTERM), gives it `grace` to drain, and returns how it ended.
+    /// Asks it to end, as service managers do (on Windows: by the end of its standard input), gives it `grace`
+    /// to drain, and returns how it ended.
     pub(crate) async fn stop(mut self, grace: Duration) -> Result<ExitStatus, Failure> {
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            // One that has ended already cannot be signalled, and the wait below tells.
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        #[cfg(unix)]
+        terminate(self.pid);
+        drop(self.stdin.take());
         match timeout(grace, self.child.wait()).await {
             Ok(Ok(status)) => Ok(status),
             Ok(Err(error)) => Err(self.unstoppable(&error.to_string())),
             Err(_) => Err(self.unstoppable(&format!(
-                "it did not end within {} s of SIGTERM",
+                "it did not end within {} s of being asked to",
                 grace.as_secs()
             ))),
         }
@@ -177,7 +178,8 @@ pub(crate) fn tie_to_parent(parent: u32) {
     #[cfg(target_os = "linux")]
     {
         // Without it a killed demo leaves its children behind, and the demo works all the same.
-        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        let _ =
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
         let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
         if now.and_then(|pid| u32::try_from(pid).ok()) != Some(parent) {
             // The parent died before the kernel was asked.
@@ -188,10 +190,33 @@ pub(crate) fn tie_to_parent(parent: u32) {
     let _ = parent;
 }
 
+#[cfg(unix)]
+fn terminate(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // One that has ended already cannot be signalled, and the wait for it tells.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+/// Ready when the child is to end: by a signal, or with its standard input, which the demo holds.
+async fn asked_to_end() {
+    let shutdown = shutdown_signal();
+    let (told, ended) = tokio::sync::oneshot::channel();
+    // A thread of its own: the runtime's would keep the process from ending.
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = told.send(());
+    });
+    tokio::select! {
+        () = shutdown => {}
+        _ = ended => {}
+    }
+}
+
 /// Does what a child is there for, until it is asked to end.
 pub(crate) async fn play(role: DemoRole, file: Option<&Path>) -> Result<u8, Failure> {
     let config = file.map(Path::to_path_buf);
-    let shutdown = shutdown_signal();
     let (name, ended) = match role {
         DemoRole::Procmond { endpoint, agent } => {
             let options = procmond::Options {
@@ -201,7 +226,7 @@ pub(crate) async fn play(role: DemoRole, file: Option<&Path>) -> Result<u8, Fail
                 agent: Some(agent),
                 ..procmond::Options::default()
             };
-            ("procmond", procmond::run(options, shutdown).await)
+            ("procmond", procmond::run(options, asked_to_end()).await)
         }
         DemoRole::Agent { endpoint, procmond } => {
             let options = daemoneye_agent::Options {
@@ -210,7 +235,10 @@ pub(crate) async fn play(role: DemoRole, file: Option<&Path>) -> Result<u8, Fail
                 config,
                 ..daemoneye_agent::Options::default()
             };
-            ("the agent", daemoneye_agent::run(options, shutdown).await)
+            (
+                "the agent",
+                daemoneye_agent::run(options, asked_to_end()).await,
+            )
         }
         DemoRole::Idle => {
             io::copy(&mut io::stdin(), &mut io::sink())?;
@@ -238,7 +266,7 @@ fn spawn(name: &'static str, args: &[&OsStr], log: &Path) -> Result<(Child, u32)
     let open = || File::options().create(true).append(true).open(log);
     let child = command(args).and_then(|mut command| {
         command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(open()?)
             .spawn()
@@ -295,23 +323,32 @@ fn tail(log: &Path) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }
 
+/// Where the daemon `name` of the demo serves that has its files in `folder`.
+pub(crate) fn endpoint(folder: &Path, name: &str) -> PathBuf {
+    if cfg!(windows) {
+        let unique = folder.file_name().unwrap_or_default().to_string_lossy();
+        return format!(r"\\.\pipe\{unique}\{name}").into();
+    }
+    folder.join(format!("{name}.sock"))
+}
+
 /// A private directory for the demo's sockets and logs, removed with all that is in it.
 pub(crate) fn private_folder() -> Result<tempfile::TempDir, Failure> {
     let mut place = env::temp_dir();
-    if place.as_os_str().len() > LONGEST_PLACE {
+    if cfg!(unix) && place.as_os_str().len() > LONGEST_PLACE {
         place = PathBuf::from("/tmp");
     }
-    tempfile::Builder::new()
-        .prefix("daemoneye-demo-")
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(&place)
-        .map_err(|error| {
-            Failure::failed(
-                format!("no private directory can be made in {}", place.display()),
-                Explanation::new(
-                    error.to_string(),
-                    "set TMPDIR to a directory that this user may write to",
-                ),
-            )
-        })
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("daemoneye-demo-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir_in(&place).map_err(|error| {
+        Failure::failed(
+            format!("no private directory can be made in {}", place.display()),
+            Explanation::new(
+                error.to_string(),
+                "set TMPDIR to a directory that this user may write to",
+            ),
+        )
+    })
 }

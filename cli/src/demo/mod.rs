@@ -64,7 +64,7 @@ impl<'a> Demo<'a> {
         out: &'a mut Output,
     ) -> Self {
         let mut config = config;
-        config.endpoint_path = folder.join("procmond.sock");
+        config.endpoint_path = child::endpoint(folder, "procmond");
         let report = Report::new("demo", config.endpoint_path.display().to_string());
         Self {
             out,
@@ -176,7 +176,7 @@ impl<'a> Demo<'a> {
 
     /// Where the agent serves.
     pub(crate) fn agent_endpoint(&self) -> PathBuf {
-        self.folder.join("agent.sock")
+        child::endpoint(self.folder, "agent")
     }
 
     /// Shows a step that was taken and keeps it.

@@ -36,6 +36,11 @@ use crate::{
 };
 
 /// Where the agent serves unless told otherwise.
+#[cfg(windows)]
+pub const DEFAULT_ENDPOINT: &str = r"\\.\pipe\daemoneye\agent";
+
+/// Where the agent serves unless told otherwise.
+#[cfg(not(windows))]
 pub const DEFAULT_ENDPOINT: &str = "/var/run/daemoneye/agent.sock";
 
 /// What the agent is told when it is started.

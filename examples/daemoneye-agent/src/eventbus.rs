@@ -279,7 +279,7 @@ const fn limits(limits: &bus::Limits) -> BusLimits {
 impl From<&Peer> for Party {
     fn from(peer: &Peer) -> Self {
         Self {
-            user_id: peer.uid,
+            user_id: peer.user().number(),
             process_id: peer.pid.and_then(|pid| u32::try_from(pid).ok()),
         }
     }

@@ -7,7 +7,6 @@ use std::{
     fs::{File, Metadata},
     io::{self, Read},
     num::NonZeroUsize,
-    os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
 };
@@ -15,7 +14,6 @@ use std::{
 use daemoneye_ipc::{Status, bytes::Bytes};
 use lru::LruCache;
 use parking_lot::Mutex;
-use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -37,15 +35,24 @@ struct Content {
     changed: (i64, i64),
 }
 
-impl From<&Metadata> for Content {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
+impl Content {
+    /// `None` where the system does not tell enough: then nothing is remembered.
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        Some(Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
+        })
+    }
+
+    /// `None`: std does not tell which file it is, nor when it was last changed in a way that nobody can set back.
+    #[cfg(not(unix))]
+    const fn of(_metadata: &Metadata) -> Option<Self> {
+        None
     }
 }
 
@@ -135,24 +142,27 @@ impl Hasher {
         if !metadata.is_file() {
             return Err(HashError::NotAFile);
         }
-        let content = Content::from(&metadata);
+        let (content, expected) = (Content::of(&metadata), metadata.len());
         let limit = match self.settings.now().max_hash_bytes {
             0 => u64::MAX,
             limit => limit,
         };
-        if content.size > limit {
-            let size = content.size;
+        if expected > limit {
+            let size = expected;
             return Err(HashError::TooLarge { size, limit });
         }
-        if let Some(hash) = self.known.lock().get(&content) {
+        let known = content.and_then(|content| self.known.lock().get(&content).cloned());
+        if let Some(hash) = known {
             return Ok(Hashed {
-                hash: hash.clone(),
-                size: content.size,
+                hash,
+                size: expected,
             });
         }
         let (hash, size) = digest(&mut file, limit, stop)?;
         // A file that changed meanwhile has the hash of neither its old content nor its new.
-        if Content::from(&file.metadata()?) == content {
+        if let Some(content) = content
+            && Content::of(&file.metadata()?) == Some(content)
+        {
             self.known.lock().put(content, hash.clone());
         }
         Ok(Hashed { hash, size })
@@ -190,9 +200,32 @@ fn digest(
 /// Opens a file that somebody else named, without the side effects that opening a device or a pipe
 /// can have. Blocks.
 pub(crate) fn open(path: &Path) -> Result<File, HashError> {
-    if !path.metadata()?.is_file() {
+    if !is_on_disk(path) || !path.metadata()?.is_file() {
         return Err(HashError::NotAFile);
     }
+    open_file(path)
+}
+
+/// Whether the path leads to this machine's disks: on Windows others lead to devices, to pipes, and over the
+/// network to who may be anybody.
+fn is_on_disk(path: &Path) -> bool {
+    use std::path::{Component, Prefix};
+    !cfg!(windows)
+        || matches!(
+            path.components().next(),
+            Some(Component::Prefix(prefix))
+                if matches!(prefix.kind(), Prefix::Disk(_) | Prefix::VerbatimDisk(_))
+        )
+}
+
+#[cfg(not(unix))]
+fn open_file(path: &Path) -> Result<File, HashError> {
+    Ok(File::open(path)?)
+}
+
+#[cfg(unix)]
+fn open_file(path: &Path) -> Result<File, HashError> {
+    use rustix::fs::{Mode, OFlags};
     // It may be another file by now; not waiting for a pipe's other end is then enough.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?;
@@ -232,6 +265,7 @@ mod tests {
         assert_eq!(hashed.size, 3);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_changed_file_is_hashed_again_even_if_its_times_are_set_back() {
         let folder = tempfile::tempdir().expect("a directory");
@@ -253,11 +287,12 @@ mod tests {
         assert_ne!(after.hash, before.hash);
     }
 
+    #[cfg(unix)]
     #[test]
     fn only_regular_files_are_opened_and_a_pipe_is_not_waited_for() {
         let folder = tempfile::tempdir().expect("a directory");
         let pipe = folder.path().join("pipe");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR).expect("a pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("a pipe");
         for path in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
             let refused = hash(&hasher(), path).expect_err("no file");
             assert!(matches!(refused, HashError::NotAFile), "{refused}");

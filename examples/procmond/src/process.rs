@@ -32,6 +32,10 @@ pub(crate) struct FileId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnDisk {
     /// The file that runs.
+    #[cfg_attr(
+        all(not(target_os = "linux"), not(test)),
+        expect(dead_code, reason = "only Linux tells which file runs")
+    )]
     Same,
     /// Another file.
     Other,

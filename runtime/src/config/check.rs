@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: one table holds the range of every number; an error names where the value came from.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
 use super::{IpcConfig, MAX_ENDPOINT_BYTES, endpoint};
 use crate::error::IpcError;
@@ -74,7 +74,7 @@ fn bytes(size: usize) -> u64 {
 /// Checks all values.
 pub(super) fn all(config: &IpcConfig, origins: &Origins) -> Result<(), IpcError> {
     let refuse = |key: &str, message: String| Err(refuse(key, &message, origins));
-    if let Some(problem) = endpoint_problem(config) {
+    if let Some(problem) = endpoint(&config.endpoint_path) {
         return refuse("endpoint_path", problem);
     }
     for (key, value, range, unit) in RULES {
@@ -114,8 +114,34 @@ fn refuse(key: &str, message: &str, origins: &Origins) -> IpcError {
     }
 }
 
-fn endpoint_problem(config: &IpcConfig) -> Option<String> {
-    let path = &config.endpoint_path;
+/// What is wrong with `path` as an endpoint.
+#[cfg(windows)]
+pub(crate) fn endpoint(path: &Path) -> Option<String> {
+    const ROOT: &str = r"\\.\pipe\";
+    let shown = path.display();
+    let text = path.as_os_str().as_encoded_bytes();
+    if text.len() > MAX_ENDPOINT_BYTES {
+        return Some(format!(
+            "the name is {} bytes long, and a pipe's has at most {MAX_ENDPOINT_BYTES}: use a shorter one (`{shown}`)",
+            text.len(),
+        ));
+    }
+    let name = path.to_str().and_then(|text| text.strip_prefix(ROOT));
+    match name {
+        Some(name) if !name.is_empty() && !name.ends_with('\\') => {
+            let odd = name.contains(['/', '\0']);
+            odd.then(|| format!("`{shown}` has a character that no pipe's name has"))
+        }
+        _ => Some(format!(
+            "`{shown}` does not name a pipe, which begins with {ROOT}: use a name such as {}",
+            super::DEFAULT_ENDPOINT
+        )),
+    }
+}
+
+/// What is wrong with `path` as an endpoint.
+#[cfg(not(windows))]
+fn endpoint(path: &Path) -> Option<String> {
     let text = path.as_os_str().as_encoded_bytes();
     if text.len() > MAX_ENDPOINT_BYTES {
         return Some(format!(

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::check::Origins;
+#[cfg(windows)]
+pub(crate) use self::check::endpoint as check_endpoint;
+#[cfg(unix)]
 pub(crate) use self::endpoint::group;
 pub use self::endpoint::{DirectoryPolicy, PeersConfig, SocketConfig};
 use crate::{
@@ -36,7 +39,8 @@ pub const MAX_ENDPOINT_BYTES: usize = 107;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 pub const MAX_ENDPOINT_BYTES: usize = 103;
 
-/// Longest name of a pipe in characters, `\\.\pipe\` included.
+/// Longest name of a pipe in bytes of its UTF-8 form, `\\.\pipe\` included (CreateNamedPipe: 256
+/// characters).
 #[cfg(windows)]
 pub const MAX_ENDPOINT_BYTES: usize = 256;
 

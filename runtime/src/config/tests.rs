@@ -2,11 +2,23 @@
 //!
 //! **Invariant**: no test changes the environment of the process.
 
-use std::ffi::OsString;
-
 use proptest::prelude::*;
 
 use super::*;
+
+/// An endpoint that is none of the defaults.
+const ENDPOINT: &str = if cfg!(windows) {
+    r"\\.\pipe\x"
+} else {
+    "/run/x.sock"
+};
+
+/// What is said of a path that is no endpoint's.
+const NAMES_NOTHING: &str = if cfg!(windows) {
+    "does not name a pipe"
+} else {
+    "does not name a socket"
+};
 
 fn vars(pairs: &[(&str, &str)]) -> impl Iterator<Item = env::Var> + use<> {
     let pairs: Vec<env::Var> = pairs.iter().map(|(k, v)| (k.into(), v.into())).collect();
@@ -41,10 +53,10 @@ fn the_defaults_are_valid_and_documented_values() {
 
 #[test]
 fn a_section_sets_what_it_names_and_nothing_else() {
-    let yaml = "log: debug\nipc:\n  endpoint_path: /run/x.sock\n  crc32_variant: castagnoli\n  \
+    let yaml = "log: debug\nipc:\n  endpoint_path: ENDPOINT\n  crc32_variant: castagnoli\n  \
                 reconnect:\n    multiplier: 1.5\n";
-    let config = IpcConfig::from_yaml(yaml, "x").unwrap();
-    let mut expected = IpcConfig::new("/run/x.sock");
+    let config = IpcConfig::from_yaml(&yaml.replace("ENDPOINT", ENDPOINT), "x").unwrap();
+    let mut expected = IpcConfig::new(ENDPOINT);
     expected.crc32_variant = Crc32Variant::Castagnoli;
     expected.reconnect.multiplier = 1.5;
     assert_eq!(config, expected);
@@ -101,7 +113,7 @@ fn every_mistake_in_a_file_names_file_line_and_key() {
         (
             "ipc:\n  endpoint_path: ''\n",
             "a.yaml:2: ipc.endpoint_path",
-            "does not name a socket",
+            NAMES_NOTHING,
         ),
         (
             "ipc:\n  max_frame_bytes: 4096\n  max_frame_bytes: 4096\n",
@@ -123,7 +135,8 @@ fn every_mistake_in_a_file_names_file_line_and_key() {
 
 #[test]
 fn over_long_paths_are_refused_with_both_lengths() {
-    let fits = format!("/{}", "a".repeat(MAX_ENDPOINT_BYTES - 1));
+    let root = if cfg!(windows) { r"\\.\pipe\" } else { "/" };
+    let fits = format!("{root}{}", "a".repeat(MAX_ENDPOINT_BYTES - root.len()));
     IpcConfig::new(&fits).validate().unwrap();
     let error = IpcConfig::new(format!("{fits}a"))
         .validate()
@@ -191,7 +204,7 @@ fn every_mistake_in_a_variable_names_it() {
         ("DAEMONEYE_IPC_MAX_FRAME_BYTES", "1.5", "1.5"),
         ("DAEMONEYE_IPC_CRC32_VARIANT", "md5", "castagnoli"),
         ("DAEMONEYE_IPC_RECONNECT_MULTIPLIER", "0", "from 1 to 100"),
-        ("DAEMONEYE_IPC_ENDPOINT_PATH", "", "does not name a socket"),
+        ("DAEMONEYE_IPC_ENDPOINT_PATH", "", NAMES_NOTHING),
     ];
     for (name, value, word) in cases {
         let text = text_of(IpcConfig::load_with(None, vars(&[(name, value)])));
@@ -207,7 +220,7 @@ fn every_mistake_in_a_variable_names_it() {
 #[test]
 fn a_path_that_is_not_utf8_is_a_path() {
     use std::os::unix::ffi::OsStringExt;
-    let path = OsString::from_vec(b"/run/\xff.sock".to_vec());
+    let path = std::ffi::OsString::from_vec(b"/run/\xff.sock".to_vec());
     let both = [
         ("DAEMONEYE_IPC_ENDPOINT_PATH".into(), path.clone()),
         ("DAEMONEYE_IPC_MAX_CONNECTIONS".into(), "9".into()),

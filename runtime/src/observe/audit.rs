@@ -13,6 +13,7 @@ use super::ended;
 use crate::{
     server::{InterceptedCall, Next, Response, ServerInterceptor},
     status::{Code, Status},
+    transport::User,
 };
 
 /// An interceptor that reports every call to a server when it is over.
@@ -65,10 +66,8 @@ pub struct AuditRecord {
     pub connection: u64,
     /// Id of the call on its connection.
     pub call: u64,
-    /// Effective user id of the caller.
-    pub uid: u32,
-    /// Effective group id of the caller.
-    pub gid: u32,
+    /// User of the caller. Serializes as a number on Unix.
+    pub user: User,
     /// Process id of the caller when it connected.
     pub pid: Option<i32>,
     /// `/<full service name>/<Method name>`.
@@ -87,10 +86,10 @@ pub struct AuditRecord {
 impl fmt::Display for AuditRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            uid, method, code, ..
+            user, method, code, ..
         } = self;
         let time = Duration::from_micros(self.duration_us);
-        write!(f, "uid {uid} ")?;
+        write!(f, "{user} ")?;
         if let Some(pid) = self.pid {
             write!(f, "(pid {pid}) ")?;
         }
@@ -114,8 +113,7 @@ impl Default for AuditLog {
                 target: "daemoneye_ipc::audit",
                 connection = record.connection,
                 call = record.call,
-                uid = record.uid,
-                gid = record.gid,
+                user = %record.user,
                 pid = record.pid,
                 method = record.method,
                 code = record.code,
@@ -142,8 +140,7 @@ impl ServerInterceptor for AuditLog {
                 time_unix_ms: unix_ms(),
                 connection: call.connection(),
                 call: call.id(),
-                uid: peer.uid,
-                gid: peer.gid,
+                user: peer.user(),
                 pid: peer.pid,
                 method: call.context().method().path,
                 code: Code::name(ended.code),

@@ -16,7 +16,7 @@ use crate::{
 ///
 /// Spans have level INFO and are called `ipc.server` and `ipc.client`. Their fields follow
 /// OpenTelemetry's conventions for RPC where these have a name: `otel.kind`, `rpc.system`, `rpc.method`
-/// (`/<full service name>/<Method name>`), and `peer.uid`, `peer.pid`, `endpoint`. When the call is
+/// (`/<full service name>/<Method name>`), and `peer.user`, `peer.pid`, `endpoint`. When the call is
 /// over, `code` and `messages` are recorded. What a handler logs is inside the span.
 ///
 /// ```
@@ -43,7 +43,7 @@ impl ServerInterceptor for Spans {
             otel.kind = "server",
             rpc.system = "daemoneye-ipc",
             rpc.method = method,
-            peer.uid = peer.uid,
+            peer.user = %peer.user(),
             peer.pid = peer.pid,
             code = Empty,
             messages = Empty,

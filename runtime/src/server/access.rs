@@ -96,9 +96,11 @@ impl Rule {
     }
 
     fn refusal(&self, peer: &Peer) -> String {
-        let Peer { uid, gid, .. } = peer;
         let (path, allow) = (self.method.path, list(self.method.access));
-        format!("uid {uid} (gid {gid}) may not call {path}: its schema allows {allow}")
+        format!(
+            "{} may not call {path}: its schema allows {allow}",
+            peer.who()
+        )
     }
 }
 

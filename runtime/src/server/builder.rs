@@ -140,7 +140,7 @@ impl ServerBuilder {
     /// the path cannot be used, for example because a live server has it.
     pub async fn bind(self) -> Result<Server, IpcError> {
         let (core, config, policy) = self.build()?;
-        let options = EndpointOptions::of(&config.socket)?;
+        let options = EndpointOptions::of(&config.socket)?.for_clients(&policy);
         let listener = Listener::bind(&config.endpoint_path, &options).await?;
         Ok(Server::new(core, listener, config, policy))
     }
@@ -151,7 +151,7 @@ impl ServerBuilder {
         let listener = match Listener::from_env(&config.endpoint_path)? {
             Some(listener) => listener,
             None => {
-                let options = EndpointOptions::of(&config.socket)?;
+                let options = EndpointOptions::of(&config.socket)?.for_clients(&policy);
                 Listener::bind(&config.endpoint_path, &options).await?
             }
         };

@@ -101,12 +101,11 @@ impl Connection {
             .counters
             .denied_calls
             .fetch_add(1, Ordering::Relaxed);
-        let Peer { uid, gid, pid, .. } = self.peer();
+        let peer = self.peer();
         tracing::warn!(
             connection = self.id,
-            uid,
-            gid,
-            pid,
+            user = %peer.user(),
+            pid = peer.pid,
             method = method.path,
             "a call was refused: the schema does not let this peer make it"
         );

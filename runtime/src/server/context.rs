@@ -30,7 +30,7 @@ use crate::{
 /// use daemoneye_ipc::{CallContext, Status};
 /// /// In a handler:
 /// fn check(ctx: &CallContext) -> Result<(), Status> {
-///     if ctx.peer().uid != 0 {
+///     if !ctx.peer().is_superuser() {
 ///         return Err(Status::permission_denied("root only"));
 ///     }
 ///     if ctx.time_left().is_some_and(|left| left.as_millis() < 5) {

@@ -280,7 +280,7 @@ impl Driver {
     fn close(&mut self, fault: Fault, cx: &mut Context<'_>) {
         let conn = Arc::clone(&self.conn);
         if !matches!(fault, Fault::Closed | Fault::Shutdown) {
-            tracing::debug!(connection = conn.id, uid = conn.peer().uid, %fault, "a connection ended");
+            tracing::debug!(connection = conn.id, user = %conn.peer().user(), %fault, "a connection ended");
         }
         if let Some(cause) = fault.cause() {
             conn.core.counters.fault(cause);

@@ -43,7 +43,7 @@ use crate::{
 /// impl ServerInterceptor for ReadOnly {
 ///     async fn intercept(&self, call: &InterceptedCall, next: Next<'_>) -> Result<Response, Status> {
 ///         let changes = !call.context().method().idempotency.allows_retry();
-///         if changes && call.context().peer().uid != 0 {
+///         if changes && !call.context().peer().is_superuser() {
 ///             return Err(Status::permission_denied("only root may do this"));
 ///         }
 ///         next.run().await
@@ -86,7 +86,7 @@ impl<I: ServerInterceptor> DynInterceptor for I {
 ///
 /// impl ServerInterceptor for Identify {
 ///     async fn intercept(&self, call: &InterceptedCall, next: Next<'_>) -> Result<Response, Status> {
-///         let name = format!("uid:{}", call.context().peer().uid);
+///         let name = call.context().peer().user().to_string();
 ///         // A handler finds it with `ctx.extension::<Principal>()`.
 ///         call.context().insert_extension(Principal(name));
 ///         next.run().await

@@ -275,7 +275,7 @@ fn admit(
 ) {
     if let Err(reason) = policy.evaluate_ids(link.peer()) {
         core.counters.denied.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(uid = link.peer().uid, %reason, "a connection was refused");
+        tracing::warn!(user = %link.peer().user(), %reason, "a connection was refused");
         return refuse(config, &link, Code::PermissionDenied, &reason.to_string());
     }
     let limit = config.max_connections;

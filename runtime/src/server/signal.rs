@@ -4,7 +4,8 @@
 
 use std::future::{Future, pending};
 
-/// Ready at the first SIGTERM or Ctrl-C. Both are caught from this call on, not only once the future
+/// Ready at the first SIGTERM or Ctrl-C (on Windows: Ctrl-C or Ctrl-Break, the end of the console, of the
+/// session or of the system). All are caught from this call on, not only once the future
 /// is polled; call it before saying that the daemon is ready.
 ///
 /// # Panics
@@ -19,8 +20,12 @@ use std::future::{Future, pending};
 /// server.serve_until(shutdown, Duration::from_secs(10)).await?;
 /// # Ok(()) }
 /// ```
-#[cfg(unix)]
 pub fn shutdown_signal() -> impl Future<Output = ()> + Send {
+    first_signal()
+}
+
+#[cfg(unix)]
+fn first_signal() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
     fn watch(kind: SignalKind, name: &'static str) -> Option<Signal> {
@@ -44,6 +49,39 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send {
         tokio::select! {
             () = wait(terminate) => {}
             () = wait(interrupt) => {}
+        }
+    }
+}
+
+#[cfg(windows)]
+fn first_signal() -> impl Future<Output = ()> + Send {
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
+
+    /// The signals of one kind, which each kind has its own type for.
+    macro_rules! watched {
+        ($($name:ident: $kind:ident),+) => {$(
+            let $name = $kind()
+                .inspect_err(|error| tracing::warn!(%error, name = stringify!($kind), "a signal is not watched for"))
+                .ok();
+            let $name = async {
+                if let Some(mut signal) = $name
+                    && signal.recv().await.is_some()
+                {
+                    return;
+                }
+                pending().await
+            };
+        )+};
+    }
+
+    watched!(c: ctrl_c, brk: ctrl_break, close: ctrl_close, logoff: ctrl_logoff, shutdown: ctrl_shutdown);
+    async {
+        tokio::select! {
+            () = c => {}
+            () = brk => {}
+            () = close => {}
+            () = logoff => {}
+            () = shutdown => {}
         }
     }
 }

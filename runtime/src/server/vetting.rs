@@ -34,7 +34,7 @@ pub(super) async fn vet(
         Ok(()) => driver.await,
         Err(reason) => {
             conn.core.counters.denied.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(uid = peer.uid, %reason, "a connection was refused");
+            tracing::warn!(user = %peer.user(), %reason, "a connection was refused");
             refuse(
                 &config,
                 &conn.link,

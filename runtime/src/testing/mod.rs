@@ -5,6 +5,8 @@
 //! * [`context`] makes a [`CallContext`] and [`inbound`] a request stream, to call a handler's own
 //!   methods.
 //!
+//! * [`endpoint`] names a place for a test that needs a real endpoint.
+//!
 //! All waiting is on tokio's clock: under `#[tokio::test(start_paused = true)]` deadlines, backoff and
 //! stalls pass at once, and in order.
 //!
@@ -38,11 +40,13 @@
 //! **Invariant**: what is tested is what runs: nothing of the call layer is replaced but the socket.
 
 mod context;
+mod endpoint;
 mod faults;
 mod server;
 
 pub use self::{
     context::{CallControl, TestContext, context, inbound},
+    endpoint::endpoint,
     faults::{Fault, Faults},
     server::{TestCaller, TestServer, serve},
 };

@@ -9,11 +9,9 @@ use std::{
 
 use bytes::BufMut;
 
-#[cfg(unix)]
-use super::unix::Socket;
-use super::{memory, peer::Peer};
+use super::{Peer, memory, platform::Socket};
 
-/// One end of a connection: a socket, or one end of a [`memory_pair`].
+/// One end of a connection: a socket (on Windows, a named pipe), or one end of a [`memory_pair`].
 ///
 /// All operations take `&self`. Any task may try to read or to write at any time; one task at a time may
 /// wait for each direction, since the last one to poll is the one that is woken.
@@ -37,7 +35,6 @@ pub struct Link {
 
 #[derive(Debug)]
 enum Io {
-    #[cfg(unix)]
     Socket(Socket),
     Memory(memory::End),
 }
@@ -67,7 +64,6 @@ pub fn memory_pair(capacity: usize) -> (Link, Link) {
 }
 
 impl Link {
-    #[cfg(unix)]
     pub(super) fn socket(socket: Socket) -> io::Result<Self> {
         let peer = socket.peer()?;
         Ok(Self {
@@ -110,7 +106,6 @@ impl Link {
     /// read that leaves room in the buffer this answer costs no system call. Any other error is fatal.
     pub fn try_read<B: BufMut>(&self, buffer: &mut B) -> io::Result<usize> {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.try_read(buffer),
             Io::Memory(end) => end.try_read(buffer),
         }
@@ -119,7 +114,6 @@ impl Link {
     /// As [`Link::try_read`], but asks the kernel whatever is known: for a caller who does not wait to be told.
     pub(crate) fn read_now<B: BufMut>(&self, buffer: &mut B) -> io::Result<usize> {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.read_now(buffer),
             Io::Memory(end) => end.try_read(buffer),
         }
@@ -128,8 +122,7 @@ impl Link {
     /// Whether the other end can answer while this thread does nothing but look: not within one process.
     pub(crate) const fn is_worth_watching(&self) -> bool {
         match &self.io {
-            #[cfg(unix)]
-            Io::Socket(_) => true,
+            Io::Socket(_) => Socket::IS_WORTH_WATCHING,
             Io::Memory(_) => false,
         }
     }
@@ -137,7 +130,6 @@ impl Link {
     /// Nobody is woken when something arrives, until the next [`Link::poll_read_ready`].
     pub(crate) fn stop_waiting_to_read(&self) {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.stop_waiting_to_read(),
             Io::Memory(_) => {}
         }
@@ -150,7 +142,6 @@ impl Link {
     /// fatal.
     pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.try_write_vectored(slices),
             Io::Memory(end) => end.try_write_vectored(slices),
         }
@@ -163,7 +154,6 @@ impl Link {
     /// As [`Link::try_write_vectored`].
     pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.send_now(bytes),
             Io::Memory(end) => end.try_write_vectored(&[IoSlice::new(bytes)]),
         }
@@ -176,7 +166,6 @@ impl Link {
     /// If the runtime is shutting down.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.poll_read_ready(cx),
             Io::Memory(end) => end.poll_read_ready(cx).map(Ok),
         }
@@ -188,16 +177,15 @@ impl Link {
     /// If the runtime is shutting down.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.poll_write_ready(cx),
             Io::Memory(end) => end.poll_write_ready(cx).map(Ok),
         }
     }
 
-    /// Ends the writing side alone: the peer reads what was written, and then the end of the stream.
+    /// Ends the writing side alone: the peer reads what was written, and then the end of the stream. A
+    /// pipe has no sides, so that on Windows this is [`Link::shutdown`].
     pub fn half_close(&self) {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.half_close(),
             Io::Memory(end) => end.half_close(),
         }
@@ -206,7 +194,6 @@ impl Link {
     /// Ends both directions now, for all who hold this link. The peer still reads what was written.
     pub fn shutdown(&self) {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.shutdown(),
             Io::Memory(end) => end.shutdown(),
         }
@@ -216,7 +203,6 @@ impl Link {
     /// one only if bytes were left unread.)
     pub(crate) fn reset(&self) {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.shutdown(),
             Io::Memory(end) => end.reset(),
         }
@@ -229,7 +215,6 @@ impl Link {
     /// If the socket is gone.
     pub fn set_buffers(&self, send: usize, receive: usize) -> io::Result<()> {
         match &self.io {
-            #[cfg(unix)]
             Io::Socket(socket) => socket.set_buffers(send, receive),
             Io::Memory(_) => Ok(()),
         }

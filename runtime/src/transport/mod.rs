@@ -1,22 +1,27 @@
 //! Where connections come from: the local socket of the operating system, or memory.
 //!
-//! **Invariant**: nothing above this module names a socket, a file descriptor or the `interprocess`
+//! What systems do differently is in `unix` and `windows`, which have the same names in them.
+//!
+//! **Invariant**: nothing above this module names a socket, a pipe, a file descriptor or the `interprocess`
 //! crate; and no byte is moved for a peer that the kernel has not vouched for.
 
 mod link;
 mod memory;
-mod peer;
 mod policy;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(unix)]
-pub use self::unix::{
-    EndpointOptions, EndpointReport, Entry, EntryKind, Finding, Listener, Severity, connect,
-    inspect,
-};
+use self::unix as platform;
+#[cfg(windows)]
+use self::windows as platform;
 pub use self::{
     link::{Link, memory_pair},
-    peer::Peer,
+    platform::{
+        EndpointOptions, EndpointReport, Entry, EntryKind, Finding, Listener, Peer, Severity, User,
+        connect, inspect,
+    },
     policy::{PeerPolicy, PeerRefused, check_server},
 };

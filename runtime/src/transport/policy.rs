@@ -5,13 +5,11 @@
 
 use std::{fmt, future::Future, path::Path, pin::Pin, sync::Arc};
 
-use super::peer::{Peer, own_uid, unmapped};
-#[cfg(unix)]
-use super::unix::accounts;
+use super::{
+    Peer,
+    platform::{Ids, UNKNOWN_SERVER},
+};
 use crate::{access::Allow, config::PeersConfig, error::IpcError, status::Status};
-
-/// The user id that stands for "no such user".
-const NOBODY_AT_ALL: u32 = u32::MAX;
 
 type Checking = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 type Check = Arc<dyn Fn(Peer) -> Checking + Send + Sync>;
@@ -30,29 +28,8 @@ type Check = Arc<dyn Fn(Peer) -> Checking + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct PeerPolicy {
-    anyone: bool,
-    uids: Vec<u32>,
-    gids: Vec<u32>,
-    unmapped: Unmapped,
+    ids: Ids,
     checks: Vec<Check>,
-}
-
-/// The ids that the kernel shows in place of those that this process's user namespace does not know.
-/// There they may be anybody; outside of a namespace they are the ordinary user `nobody`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Unmapped {
-    uid: Option<u32>,
-    gid: Option<u32>,
-}
-
-impl Unmapped {
-    fn covers(self, uid: u32) -> bool {
-        uid == NOBODY_AT_ALL || self.uid == Some(uid)
-    }
-
-    fn covers_group(self, gid: u32) -> bool {
-        gid == NOBODY_AT_ALL || self.gid == Some(gid)
-    }
 }
 
 impl Default for PeerPolicy {
@@ -62,27 +39,24 @@ impl Default for PeerPolicy {
 }
 
 impl PeerPolicy {
-    /// The user that this process runs as, and root. The default.
+    /// The user that this process runs as, and root (on Windows: the system, and administrators whose rights
+    /// are on). The default.
     #[must_use]
     pub fn same_user() -> Self {
-        Self::nobody().or_uid(0).or_uid(own_uid())
+        Self::nobody().and(&ROOT).and(&Allow::OwnUser)
     }
 
     /// Root alone.
     #[must_use]
     pub fn root() -> Self {
-        Self::nobody().or_uid(0)
+        Self::nobody().and(&ROOT)
     }
 
     /// Nobody, to begin a list of those who are meant.
     #[must_use]
     pub fn nobody() -> Self {
-        let (uid, gid) = unmapped();
         Self {
-            anyone: false,
-            uids: Vec::new(),
-            gids: Vec::new(),
-            unmapped: Unmapped { uid, gid },
+            ids: Ids::nobody(),
             checks: Vec::new(),
         }
     }
@@ -91,10 +65,7 @@ impl PeerPolicy {
     /// whose schema says who may call what, or with a [`custom`](Self::custom) check.
     #[must_use]
     pub fn anyone() -> Self {
-        Self {
-            anyone: true,
-            ..Self::nobody()
-        }
+        Self::nobody().and(&Allow::Anyone)
     }
 
     /// Those whom a list names. Names of users and groups are looked up now.
@@ -147,32 +118,46 @@ impl PeerPolicy {
     }
 
     /// Lets in whom `allow` names too. The error says which name is unknown.
-    pub(crate) fn or(self, allow: &Allow<'_>) -> Result<Self, String> {
-        Ok(match allow {
-            Allow::Anyone => Self {
-                anyone: true,
-                ..self
-            },
-            Allow::OwnUser => self.or_uid(own_uid()),
-            Allow::Uid(uid) => self.or_uid(*uid),
-            Allow::Gid(gid) => self.or_gid(*gid),
-            Allow::User(name) => self.or_uid(accounts::uid_of(name)?),
-            Allow::Group(name) => self.or_gid(accounts::gid_of(name)?),
-        })
+    pub(crate) fn or(mut self, allow: &Allow<'_>) -> Result<Self, String> {
+        self.ids.add(allow)?;
+        Ok(self)
+    }
+
+    /// The same for those whom every system knows.
+    fn and(mut self, allow: &Allow<'_>) -> Self {
+        let known = self.ids.add(allow);
+        debug_assert!(known.is_ok(), "{known:?}");
+        self
     }
 
     /// Lets the user `uid` in too.
+    #[cfg(unix)]
     #[must_use]
     pub fn or_uid(mut self, uid: u32) -> Self {
-        self.uids.push(uid);
+        self.ids.add_uid(uid);
         self
     }
 
     /// Lets the members of the group `gid` in too, be it their effective or a supplementary group.
+    #[cfg(unix)]
     #[must_use]
     pub fn or_gid(mut self, gid: u32) -> Self {
-        self.gids.push(gid);
+        self.ids.add_gid(gid);
         self
+    }
+
+    /// Lets the user with the security identifier `sid` (`S-1-5-…`) in too, or the members of that group.
+    #[cfg(windows)]
+    #[must_use]
+    pub fn or_sid(mut self, sid: impl Into<String>) -> Self {
+        self.ids.add_sid(sid.into());
+        self
+    }
+
+    /// Whom the ids let in.
+    #[cfg(windows)]
+    pub(super) const fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     /// Asks `check` about each peer that the ids let in, before a byte of it is read. What it fails with is
@@ -227,35 +212,23 @@ impl PeerPolicy {
 
     /// Decides by the ids alone.
     pub(crate) fn evaluate_ids(&self, peer: &Peer) -> Result<(), PeerRefused> {
-        if self.unmapped.covers(peer.uid) {
-            return Err(PeerRefused::new(peer, Reason::Unmapped));
+        self.ids
+            .is_known(peer)
+            .map_err(|text| PeerRefused::new(peer, Reason::Unknown(text)))?;
+        match self.ids.has(peer) {
+            true => Ok(()),
+            false => Err(PeerRefused::new(peer, Reason::NotListed)),
         }
-        let belongs = |allowed: &u32| *allowed == peer.gid || peer.gids.contains(allowed);
-        let mut groups = self
-            .gids
-            .iter()
-            .filter(|allowed| !self.unmapped.covers_group(**allowed));
-        if self.anyone || self.uids.contains(&peer.uid) || groups.any(belongs) {
-            return Ok(());
-        }
-        Err(PeerRefused::new(peer, Reason::NotListed))
-    }
-
-    /// Whom the ids let in, for people.
-    fn describe(&self) -> String {
-        let uids = self.uids.iter().map(|uid| Allow::Uid(*uid));
-        let gids = self.gids.iter().map(|gid| Allow::Gid(*gid));
-        let anyone = self.anyone.then_some(Allow::Anyone);
-        let mut all: Vec<_> = anyone.into_iter().chain(uids).chain(gids).collect();
-        all.dedup();
-        crate::access::list(&all)
     }
 }
+
+/// How schemas and settings name the superuser.
+const ROOT: Allow<'_> = Allow::Uid(0);
 
 impl fmt::Debug for PeerPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerPolicy")
-            .field("allow", &self.describe())
+            .field("allow", &self.ids.describe())
             .field("checks", &self.checks.len())
             .finish_non_exhaustive()
     }
@@ -273,23 +246,21 @@ impl fmt::Debug for PeerPolicy {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerRefused {
-    uid: u32,
-    gid: u32,
+    who: String,
     reason: Reason,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Reason {
-    Unmapped,
+    Unknown(String),
     NotListed,
     Check(String),
 }
 
 impl PeerRefused {
-    const fn new(peer: &Peer, reason: Reason) -> Self {
+    fn new(peer: &Peer, reason: Reason) -> Self {
         Self {
-            uid: peer.uid,
-            gid: peer.gid,
+            who: peer.who(),
             reason,
         }
     }
@@ -303,11 +274,11 @@ impl PeerRefused {
 
 impl fmt::Display for PeerRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { uid, gid, reason } = self;
+        let Self { who, reason } = self;
         match reason {
-            Reason::Unmapped => write!(f, "uid {uid} is unknown in the server's user namespace"),
-            Reason::NotListed => write!(f, "uid {uid} (gid {gid}) is not in the server's policy"),
-            Reason::Check(text) => write!(f, "uid {uid} (gid {gid}): {text}"),
+            Reason::Unknown(text) => f.write_str(text),
+            Reason::NotListed => write!(f, "{who} is not in the server's policy"),
+            Reason::Check(text) => write!(f, "{who}: {text}"),
         }
     }
 }
@@ -324,7 +295,7 @@ impl From<PeerRefused> for Status {
 /// are `trusted`, for anybody else could have taken the place.
 ///
 /// # Errors
-/// [`IpcError::PeerNotTrusted`] with the server's user id.
+/// [`IpcError::PeerNotTrusted`] with the server's user.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -333,7 +304,7 @@ impl From<PeerRefused> for Status {
 /// let (endpoint, trusted) = (Path::new("/tmp/app.sock"), PeerPolicy::same_user());
 /// let stranger = Peer { uid: 12_345, gid: 12_345, gids: vec![], pid: None };
 /// let refused = check_server(endpoint, &stranger, &trusted).await;
-/// assert!(matches!(refused, Err(IpcError::PeerNotTrusted { uid: 12_345, .. })));
+/// assert!(matches!(refused, Err(IpcError::PeerNotTrusted { user, .. }) if user == "uid 12345"));
 /// assert!(check_server(endpoint, &Peer::current(), &trusted).await.is_ok());
 /// # });
 /// ```
@@ -344,13 +315,13 @@ pub async fn check_server(
 ) -> Result<(), IpcError> {
     let not_trusted = |refused: PeerRefused| IpcError::PeerNotTrusted {
         endpoint: endpoint.display().to_string(),
-        uid: server.uid,
+        user: server.user().to_string(),
         reason: match refused.reason {
-            Reason::Unmapped => "that user is unknown in this process's user namespace".to_owned(),
+            Reason::Unknown(_) => UNKNOWN_SERVER.to_owned(),
             Reason::NotListed => format!(
-                "this client (uid {}) trusts {}; if that server is meant, name its user in `peers.trust`",
-                own_uid(),
-                trusted.describe()
+                "this client ({}) trusts {}; if that server is meant, name its user in `peers.trust`",
+                Peer::current().user(),
+                trusted.ids.describe()
             ),
             Reason::Check(text) => text,
         },
@@ -358,7 +329,7 @@ pub async fn check_server(
     trusted.evaluate(server).await.map_err(not_trusted)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
@@ -368,35 +339,6 @@ mod tests {
             gid,
             gids: gids.to_vec(),
             pid: Some(1),
-        }
-    }
-
-    fn policy(uids: &[u32], gids: &[u32], unmapped: Option<u32>) -> PeerPolicy {
-        let unmapped = Unmapped {
-            uid: unmapped,
-            gid: unmapped,
-        };
-        PeerPolicy {
-            uids: uids.to_vec(),
-            gids: gids.to_vec(),
-            unmapped,
-            ..PeerPolicy::nobody()
-        }
-    }
-
-    #[test]
-    fn users_and_groups_open_and_nothing_else_does() {
-        let policy = policy(&[0, 1000], &[50], None);
-        for ok in [
-            peer(0, 0, &[]),
-            peer(1000, 7, &[]),
-            peer(5, 50, &[]),
-            peer(5, 5, &[9, 50]),
-        ] {
-            assert_eq!(policy.evaluate_ids(&ok), Ok(()), "{ok:?}");
-        }
-        for no in [peer(5, 1000, &[0]), peer(1001, 0, &[]), peer(50, 5, &[])] {
-            assert!(policy.evaluate_ids(&no).is_err(), "{no:?}");
         }
     }
 
@@ -412,25 +354,6 @@ mod tests {
             let own = Peer { pid, ..own.clone() };
             assert_eq!(PeerPolicy::same_user().evaluate_ids(&own), Ok(()));
         }
-    }
-
-    #[test]
-    fn unmapped_ids_are_refused_even_if_listed_and_even_if_anyone_may() {
-        let listed = policy(&[65_534, u32::MAX], &[65_534], Some(65_534));
-        let anyone = PeerPolicy {
-            anyone: true,
-            ..listed.clone()
-        };
-        for no in [peer(65_534, 0, &[]), peer(u32::MAX, 0, &[])] {
-            assert!(listed.evaluate_ids(&no).is_err(), "{no:?}");
-            assert!(anyone.evaluate_ids(&no).is_err(), "{no:?}");
-        }
-        assert!(listed.evaluate_ids(&peer(5, 65_534, &[])).is_err());
-        assert_eq!(anyone.evaluate_ids(&peer(5, 65_534, &[])), Ok(()));
-        // Without a user namespace 65534 is the user nobody.
-        let initial = policy(&[65_534], &[], None);
-        assert_eq!(initial.evaluate_ids(&peer(65_534, 0, &[])), Ok(()));
-        assert!(initial.evaluate_ids(&peer(u32::MAX, 0, &[])).is_err());
     }
 
     #[test]
@@ -480,7 +403,7 @@ mod tests {
         let theirs = peer(4_242, 1, &[]);
         let error = check_server(path, &theirs, &trusted).await.unwrap_err();
         assert!(
-            matches!(error, IpcError::PeerNotTrusted { uid: 4_242, .. }),
+            matches!(&error, IpcError::PeerNotTrusted { user, .. } if user == "uid 4242"),
             "{error}"
         );
         let text = error.to_string();

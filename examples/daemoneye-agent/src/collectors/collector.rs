@@ -101,7 +101,7 @@ impl Collector {
         now: Instant,
     ) -> Result<(), Status> {
         let (liveness, _) = self.liveness(interval, now);
-        if liveness == CollectorLiveness::Lost && self.peer.uid == peer.uid {
+        if liveness == CollectorLiveness::Lost && self.peer.user() == peer.user() {
             return Ok(());
         }
         let id = &self.about.collector_id;
@@ -109,13 +109,13 @@ impl Collector {
             .pid()
             .map_or(String::new(), |pid| format!(", process {pid}"));
         Err(Status::already_exists(format!(
-            "collector {id:?} is registered by user {}{pid}; its user may take its place once it is lost",
-            self.peer.uid
+            "collector {id:?} is registered by {}{pid}; its user may take its place once it is lost",
+            self.peer.user()
         )))
     }
 
-    pub(super) const fn is_of(&self, peer: &Peer) -> bool {
-        peer.uid == self.peer.uid || peer.uid == 0
+    pub(super) fn is_of(&self, peer: &Peer) -> bool {
+        peer.user() == self.peer.user() || peer.is_superuser()
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -184,7 +184,7 @@ impl Collector {
             endpoint: self.about.endpoint.clone(),
             capabilities: self.about.capabilities.clone(),
             pid: self.pid(),
-            user_id: self.peer.uid,
+            user_id: self.peer.user().number(),
             liveness: liveness.into(),
             state: self.state.into(),
             since_beat: silent.try_into().ok(),

@@ -157,7 +157,7 @@ impl Registry {
         let lease = format!("{:x}-{:x}", std::process::id(), inner.number());
         let mut collector = Collector::new(request, peer.clone(), lease.clone(), now);
         let config_revision = collector.revisions.current();
-        tracing::info!(collector = id, uid = peer.uid, pid = ?peer.pid, "registered");
+        tracing::info!(collector = id, user = %peer.user(), pid = ?peer.pid, "registered");
         self.tell(&id, &mut collector, now);
         inner.collectors.insert(id, collector);
         Ok(RegisterResponse {
@@ -214,10 +214,11 @@ impl Registry {
                 "this registration of collector {id:?} is over; register again"
             )));
         }
-        if known.peer.uid != peer.uid {
+        if known.peer.user() != peer.user() {
             return Err(Status::permission_denied(format!(
-                "collector {id:?} was registered by user {}, not {}",
-                known.peer.uid, peer.uid
+                "collector {id:?} was registered by {}, not {}",
+                known.peer.user(),
+                peer.user()
             )));
         }
         let (sender, commands) = mpsc::channel(COMMANDS);

@@ -88,7 +88,7 @@ fn a_name_is_taken_over_only_from_a_lost_one_of_the_same_user() {
         .expect("its own");
     let (code, text) = refused(registry.register(about("a"), &peer(7), now));
     assert_eq!(code, Code::AlreadyExists);
-    assert!(text.contains("user 7, process 4711"), "{text}");
+    assert!(text.contains("uid 7, process 4711"), "{text}");
     let later = now + INTERVAL * 7;
     assert_eq!(
         refused(registry.register(about("a"), &peer(8), later)).0,

@@ -84,11 +84,22 @@ fn process(found: &sysinfo::Process) -> Process {
         cpu_time: Duration::from_millis(found.accumulated_cpu_time()),
         cpu_percent: None,
         memory_bytes: Some(found.memory()),
-        user_id: user.map(|user| **user),
+        user_id: user.and_then(number),
         accessible: executable.is_some() && user.is_some(),
         executable,
         seen: SystemTime::now(),
     }
+}
+
+#[cfg(unix)]
+fn number(user: &sysinfo::Uid) -> Option<u32> {
+    Some(**user)
+}
+
+/// Users of Windows have no numbers.
+#[cfg(not(unix))]
+fn number(_user: &sysinfo::Uid) -> Option<u32> {
+    None
 }
 
 fn command_line(found: &sysinfo::Process) -> Vec<String> {

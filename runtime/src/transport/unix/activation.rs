@@ -10,7 +10,6 @@ use std::{
 };
 
 use listenfd::ListenFd;
-use rustix::net::sockopt;
 
 use super::refused;
 use crate::error::IpcError;
@@ -57,8 +56,19 @@ fn is_at(listener: &UnixListener, path: &Path) -> bool {
         .is_some_and(|bound| bound == path || full(bound).is_some_and(|b| Some(b) == full(path)))
 }
 
+/// Whether connections can come. Apple's systems have no way to ask, and the first accept tells.
+#[cfg(not(target_vendor = "apple"))]
+fn listens(listener: &UnixListener) -> bool {
+    rustix::net::sockopt::socket_acceptconn(listener).unwrap_or(false)
+}
+
+#[cfg(target_vendor = "apple")]
+const fn listens(_listener: &UnixListener) -> bool {
+    true
+}
+
 fn fit(listener: UnixListener, path: &Path) -> Result<OwnedFd, IpcError> {
-    if !sockopt::socket_acceptconn(&listener).unwrap_or(false) {
+    if !listens(&listener) {
         let reason = "the socket that the environment passes (LISTEN_FDS) does not listen";
         return Err(refused(path, reason, None));
     }

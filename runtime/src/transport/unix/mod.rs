@@ -3,13 +3,16 @@
 //! **Invariant**: names are resolved by descriptor, one directory at a time; what is there and is not
 //! the own dead socket is never replaced, removed or written to.
 
-pub(in crate::transport) mod accounts;
+mod accounts;
 mod activation;
+#[cfg(target_vendor = "apple")]
+mod apple;
 mod claim;
 mod connect;
 mod directory;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod groups;
+mod identity;
 mod inspect;
 mod listener;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -22,13 +25,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(super) use self::socket::Socket;
 pub use self::{
     connect::connect,
     directory::{Finding, Severity},
+    identity::{Peer, User},
     inspect::{EndpointReport, Entry, EntryKind, inspect},
     listener::Listener,
 };
+pub(super) use self::{
+    identity::{Ids, UNKNOWN_SERVER},
+    socket::Socket,
+};
+use super::PeerPolicy;
 use crate::{
     access::Allow,
     config::{DirectoryPolicy, MAX_ENDPOINT_BYTES, SocketConfig, group},
@@ -100,6 +108,13 @@ impl EndpointOptions {
             group,
             directory: config.directory_policy,
         })
+    }
+
+    /// The same for the clients that `policy` lets in. Whom a socket lets connect is said by its mode alone, so
+    /// this changes nothing.
+    #[must_use]
+    pub fn for_clients(self, _policy: &PeerPolicy) -> Self {
+        self
     }
 }
 

@@ -22,7 +22,13 @@ use parking_lot::Mutex;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, sendmsg, sockopt};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::transport::peer::Peer;
+use super::Peer;
+
+/// A write to a peer that is gone is an error and no signal. Apple's systems are told so once, for the socket.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 /// A connected Unix stream socket.
 #[derive(Debug)]
@@ -54,8 +60,13 @@ impl AsRawFd for Descriptor {
 }
 
 impl Socket {
+    /// Whether somebody who reads again and again sees what arrives.
+    pub(in crate::transport) const IS_WORTH_WATCHING: bool = true;
+
     /// Takes over a connected, non-blocking socket.
     pub(super) fn adopt(fd: OwnedFd) -> Self {
+        #[cfg(target_vendor = "apple")]
+        super::apple::no_signal(fd.as_fd());
         Self {
             stream: Descriptor(Arc::new(Stream::from(fd))),
             reading: Mutex::new(None),
@@ -77,7 +88,7 @@ impl Socket {
             uid: credentials.euid().ok_or_else(unknown)?,
             gid: credentials.egid().ok_or_else(unknown)?,
             gids: self.groups()?,
-            pid: credentials.pid().filter(|pid| *pid > 0),
+            pid: self.pid(credentials.pid()).filter(|pid| *pid > 0),
         })
     }
 
@@ -105,6 +116,17 @@ impl Socket {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(in crate::transport) fn peer_process(&self) -> Option<BorrowedFd<'_>> {
         self.process.get().map(AsFd::as_fd)
+    }
+
+    /// The process id, of which the credentials may hold none.
+    #[cfg(target_vendor = "apple")]
+    fn pid(&self, _known: Option<i32>) -> Option<i32> {
+        super::apple::pid(self.stream.as_fd())
+    }
+
+    #[cfg(not(target_vendor = "apple"))]
+    const fn pid(&self, known: Option<i32>) -> Option<i32> {
+        known
     }
 
     pub(in crate::transport) fn try_read<B: BufMut>(&self, buffer: &mut B) -> io::Result<usize> {
@@ -157,7 +179,7 @@ impl Socket {
 
     fn write_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut nothing = SendAncillaryBuffer::default();
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let flags = SendFlags::DONTWAIT | NO_SIGNAL;
         Ok(sendmsg(&self.stream, slices, &mut nothing, flags)?)
     }
 

@@ -12,11 +12,15 @@ use daemoneye_ipc::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
     time::{Instant, timeout_at},
 };
 
 use super::books::{Books, Breach, rules};
+#[cfg(unix)]
+use tokio::net::UnixStream as Stream;
+#[cfg(windows)]
+use tokio::net::windows::named_pipe::NamedPipeClient as Stream;
+
 use crate::vectors::{checksum, frame};
 
 /// Bytes of a frame before its payload.
@@ -44,7 +48,7 @@ impl fmt::Display for Came {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: UnixStream,
+    stream: Stream,
     crc: Crc32Variant,
     buffer: BytesMut,
     pub(super) books: Books,
@@ -56,7 +60,7 @@ impl Connection {
         crc: Crc32Variant,
         until: Instant,
     ) -> io::Result<Self> {
-        let stream = timeout_at(until, UnixStream::connect(endpoint)).await??;
+        let stream = timeout_at(until, dial(endpoint)).await??;
         Ok(Self {
             stream,
             crc,
@@ -84,7 +88,7 @@ impl Connection {
         self.books.sent(bytes);
     }
 
-    /// Closes the sending half.
+    /// Closes the sending half, where connections have halves.
     pub(super) async fn half_close(&mut self) -> io::Result<()> {
         self.stream.shutdown().await
     }
@@ -173,5 +177,25 @@ impl Connection {
             let came = format!("a payload that does not decode: {error}");
             Breach::new(rules::EMPTY, "an Envelope in each frame", came)
         })
+    }
+}
+
+#[cfg(unix)]
+async fn dial(endpoint: &Path) -> io::Result<Stream> {
+    Stream::connect(endpoint).await
+}
+
+/// Opens the pipe as soon as one of its instances is free, in a way that lets the server see who does.
+#[cfg(windows)]
+async fn dial(endpoint: &Path) -> io::Result<Stream> {
+    /// All instances of a pipe are taken (`ERROR_PIPE_BUSY`).
+    const BUSY: i32 = 231;
+    loop {
+        match tokio::net::windows::named_pipe::ClientOptions::new().open(endpoint) {
+            Err(error) if error.raw_os_error() == Some(BUSY) => {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            opened => return opened,
+        }
     }
 }

@@ -1,0 +1,11 @@
+//! The program around `peer`, which only systems with sockets and users in numbers have.
+//!
+//! **Invariant**: does nothing of its own.
+
+#[cfg(unix)]
+mod peer;
+
+fn main() {
+    #[cfg(unix)]
+    peer::main();
+}
