@@ -18,12 +18,14 @@ mod generator;
 mod hash;
 #[cfg(feature = "evolution")]
 pub mod image;
+mod index;
 pub mod load;
 pub mod lower;
 pub mod model;
 mod options;
 #[cfg(feature = "project")]
 pub mod project;
+mod protoc;
 pub mod registered;
 pub mod render;
 #[cfg(feature = "evolution")]

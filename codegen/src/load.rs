@@ -12,6 +12,7 @@ use prost_reflect::DescriptorPool;
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
 use crate::error::{Error, Place, Problem, ProblemKind};
+use crate::protoc;
 
 /// A schema file that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +106,12 @@ pub fn load(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
         roots,
     };
     check_shadows(protos, &loaded)?;
-    Ok(loaded)
+    let refused = protoc::problems(&loaded);
+    if refused.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(Error::Schema(refused))
+    }
 }
 
 /// The include root that a schema's own folder implies: the folder above its package's folders, as

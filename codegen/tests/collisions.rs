@@ -111,8 +111,8 @@ fn two_values_of_an_enum() {
 #[test]
 fn two_values_once_the_prefix_is_gone() {
     error(
-        &format!("{PROTO3}enum Kind {{\n KIND_A = 0;\n A = 1;\n}}"),
-        "values `KIND_A` and `A` of the enum `a.Kind` both become the variant `A` in Rust",
+        &format!("{PROTO3}enum Kind {{\n KIND_FOO_BAR = 0;\n KIND_FooBar = 1;\n}}"),
+        "values `KIND_FOO_BAR` and `KIND_FooBar` of the enum `a.Kind` both become the variant `FooBar` in Rust",
         "4:2",
         "rename one of the two\nthe other is at a.proto:3:2",
     );
@@ -447,7 +447,7 @@ fn names_that_only_look_alike_are_no_collision() {
         "message M { oneof kind { int32 a = 1; } message Kind {} }",
         "message M { E kind = 1; int32 set_kind = 2; } enum E { Z = 0; }",
         "enum E { option allow_alias = true; E_A = 0; A = 0; }",
-        "enum E { E_FOO = 0; EFOO = 1; }",
+        "enum E { E_FO_O = 0; E_FOO = 1; }",
         "service _1 { rpc _2(_3) returns (_3); } message _3 { int32 _4 = 1; }",
     ] {
         let found = errors(&[("a.proto", &format!("{PROTO3}{schema}"))]);

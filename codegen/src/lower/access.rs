@@ -6,8 +6,8 @@ use prost_reflect::{
     DynamicMessage, FileDescriptor, MethodDescriptor, ReflectMessage, ServiceDescriptor, Value,
 };
 
-use super::index::Index;
 use crate::error::{Problem, ProblemKind};
+use crate::index::Index;
 use crate::model::Allow;
 
 const OF_METHOD: &str = "daemoneye.ipc.v1.access";

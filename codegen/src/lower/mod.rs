@@ -8,7 +8,6 @@ mod choices;
 mod clashes;
 mod descriptors;
 mod foreign;
-mod index;
 mod layout;
 mod literals;
 mod nameless;
@@ -22,13 +21,13 @@ use prost_reflect::{FileDescriptor, MessageDescriptor, ServiceDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
 use self::access::Access;
-use self::index::Index;
 use self::layout::Layout;
 use self::rules::{Mistake, Rules};
 use self::types::{Collected, Collector};
 use crate::error::{Error, Problem, ProblemKind};
 use crate::fingerprint;
 use crate::hash::{message_hash, method_ordinal};
+use crate::index::Index;
 use crate::load::Loaded;
 use crate::model::{
     Enum, Idempotency, Message, MessageRules, Method, MethodKind, Package, Schema, Service, TypeRef,

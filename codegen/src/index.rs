@@ -14,7 +14,7 @@ use crate::error::Place;
 use crate::load::{Loaded, SourceFile};
 
 /// All files of a pool, by name.
-pub(super) struct Index<'a> {
+pub(crate) struct Index<'a> {
     files: BTreeMap<&'a str, Indexed<'a>>,
 }
 
@@ -30,7 +30,7 @@ struct Indexed<'a> {
 
 impl<'a> Index<'a> {
     /// The index of `files`, those of the pool in `loaded`.
-    pub(super) fn of(files: &'a [FileDescriptor], loaded: &'a Loaded) -> Self {
+    pub(crate) fn of(files: &'a [FileDescriptor], loaded: &'a Loaded) -> Self {
         let sources = loaded.sources.iter();
         let sources: BTreeMap<&str, &SourceFile> =
             sources.map(|source| (&*source.name, source)).collect();
@@ -51,7 +51,7 @@ impl<'a> Index<'a> {
     }
 
     /// The place of the name of the element at `path` in a file, else of the element.
-    pub(super) fn place(&self, file: &FileDescriptor, path: &[i32]) -> Option<Place> {
+    pub(crate) fn place(&self, file: &FileDescriptor, path: &[i32]) -> Option<Place> {
         const NAME: i32 = 1; // the field number of `name` in every descriptor
         let indexed = self.files.get(file.name())?;
         let source = indexed.source?;
@@ -63,7 +63,7 @@ impl<'a> Index<'a> {
     }
 
     /// The place of `text`, in quotes, in the element at `path` or in an option of it; else that of the element.
-    pub(super) fn place_of_text(
+    pub(crate) fn place_of_text(
         &self,
         file: &FileDescriptor,
         path: &[i32],
@@ -91,14 +91,60 @@ impl<'a> Index<'a> {
         }
     }
 
+    /// The place of the element at `path`, else of the nearest one around it that has a place.
+    pub(crate) fn nearest(&self, file: &FileDescriptor, path: &[i32]) -> Option<Place> {
+        let indexed = self.files.get(file.name())?;
+        let source = indexed.source?;
+        let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+        let around = (0..=path.len()).rev().map(|length| &path[..length]);
+        let span = around.into_iter().find_map(|path| spans.get(path))?;
+        let lines = indexed.lines.get_or_init(|| source.text.lines().collect());
+        Place::of_span(&source.path, lines, span)
+    }
+
+    /// Whether the source has something at `path`.
+    pub(crate) fn has(&self, file: &FileDescriptor, path: &[i32]) -> bool {
+        let indexed = self.files.get(file.name());
+        indexed.is_some_and(|indexed| {
+            let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+            spans.contains_key(path)
+        })
+    }
+
+    /// What the source has at `path`, when that is on one line.
+    pub(crate) fn text(&self, file: &FileDescriptor, path: &[i32]) -> Option<&str> {
+        let indexed = self.files.get(file.name())?;
+        let source = indexed.source?;
+        let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+        let &[line, start, end] = *spans.get(path)? else {
+            return None;
+        };
+        let lines = indexed.lines.get_or_init(|| source.text.lines().collect());
+        let index = |number: i32| usize::try_from(number).ok();
+        lines.get(index(line)?)?.get(index(start)?..index(end)?)
+    }
+
+    /// Whether a file was read from disk.
+    pub(crate) fn is_source(&self, name: &str) -> bool {
+        self.files
+            .get(name)
+            .is_some_and(|indexed| indexed.source.is_some())
+    }
+
+    /// Whether the text of a file has `word` in it, in comments too.
+    pub(crate) fn says(&self, name: &str, word: &str) -> bool {
+        let source = self.files.get(name).and_then(|indexed| indexed.source);
+        source.is_some_and(|source| source.text.contains(word))
+    }
+
     /// The serialized `FileDescriptorSet` of `file` and all that it imports, imports first. Custom
     /// options are kept, source positions are not.
-    pub(super) fn file_descriptor_set(&self, file: &FileDescriptor) -> Vec<u8> {
+    pub(crate) fn file_descriptor_set(&self, file: &FileDescriptor) -> Vec<u8> {
         self.descriptor_set(self.files.get(file.name()).into_iter().collect())
     }
 
     /// The same of all files of a package.
-    pub(super) fn package_descriptor_set(&self, package: &str) -> Vec<u8> {
+    pub(crate) fn package_descriptor_set(&self, package: &str) -> Vec<u8> {
         let files = self.files.values();
         let files = files.filter(|indexed| indexed.file.package_name() == package);
         self.descriptor_set(files.collect())
