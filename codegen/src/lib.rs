@@ -19,6 +19,8 @@ mod hash;
 #[cfg(feature = "evolution")]
 pub mod image;
 mod index;
+#[cfg(feature = "evolution")]
+pub mod lint;
 pub mod load;
 pub mod lower;
 pub mod model;

@@ -14,6 +14,14 @@ Rules and categories have the names and meaning of buf's, read from buf.yaml whe
 this product are in the category IPC, which is the default. evolution.toml beside it holds what buf would not \
 understand. docs/schema-evolution.md explains both.";
 
+/// What `schema lint` says beyond its options.
+pub(super) const LINT_HELP: &str = "\
+Exit codes: 0 no findings, 100 findings, 1 nothing could be checked.
+
+Rules and categories have the names and meaning of buf's; STANDARD is the default. They are configured in \
+buf.yaml and evolution.toml, and ignored at an element by a comment: // buf:lint:ignore RULE. \
+docs/schema-lint.md explains it.";
+
 /// What can be done to schemas.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schema {
@@ -22,6 +30,9 @@ pub(crate) enum Schema {
     /// Check that peers built from an earlier schema still work with this one
     #[command(after_help = RULES_HELP)]
     Check(SchemaCheck),
+    /// Check that schemas are written as schemas should be
+    #[command(after_help = LINT_HELP)]
+    Lint(RuleArgs),
 }
 
 /// Arguments of `schema generate`.

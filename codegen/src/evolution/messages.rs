@@ -5,7 +5,7 @@
 use super::entry::Entry;
 use super::names::{JSON, REGISTRY_SOURCE, WIRE};
 use super::pairs::{Comparison, Pair, place};
-use crate::image::{Label, Message};
+use crate::image::Message;
 use crate::rules::{Direction, Report, Rule};
 
 /// The fields that lead from a message to its options, and to its features.
@@ -99,15 +99,11 @@ fn required(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Repor
                                this will result in a breakage.";
     let is_required = |message: &Message, number: i32| {
         let mut fields = message.fields.iter();
-        fields.any(|field| field.number == number && field.label == Label::Required)
+        fields.any(|field| field.number == number && field.is_required())
     };
     for Pair { new, old } in &comparison.messages {
         let (whole, against) = (place(new.file, &new.path), place(old.file, &old.path));
-        for field in old
-            .fields
-            .iter()
-            .filter(|field| field.label == Label::Required)
-        {
+        for field in old.fields.iter().filter(|field| field.is_required()) {
             if !is_required(new, field.number) {
                 let message = format!(
                     "Message \"{}\" had required field \"{}\" deleted. {CONSEQUENCE}",
@@ -116,11 +112,7 @@ fn required(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Repor
                 report.add(rule, whole.clone(), against.clone(), message);
             }
         }
-        for field in new
-            .fields
-            .iter()
-            .filter(|field| field.label == Label::Required)
-        {
+        for field in new.fields.iter().filter(|field| field.is_required()) {
             if !is_required(old, field.number) {
                 let message = format!(
                     "Message \"{}\" had required field \"{}\" added. {CONSEQUENCE}",

@@ -89,7 +89,7 @@ pub(super) fn add_file(image: &mut Image, encoded: &[u8]) -> Result<FileId, pros
         id,
         syntax_is_stated: !file.syntax.is_empty(),
         edition,
-        is_import: false,
+        is_import: file.buf.is_some_and(|buf| buf.is_import),
         imports: imports(
             file.dependency,
             &file.public_dependency,

@@ -43,6 +43,16 @@ pub(super) struct File {
     pub(super) edition: i32,
     #[prost(string, repeated, tag = "15")]
     pub(super) option_dependency: Vec<String>,
+    /// What buf adds to the files of its descriptor sets.
+    #[prost(message, optional, tag = "8042")]
+    pub(super) buf: Option<BufFile>,
+}
+
+/// `buf.alpha.image.v1.ImageFileExtension`, as far as it is asked for.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BufFile {
+    #[prost(bool, tag = "1")]
+    pub(super) is_import: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

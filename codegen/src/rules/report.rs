@@ -81,10 +81,13 @@ impl Report {
         };
         let mut findings: Vec<Finding> = self.drafts.into_iter().map(finding).collect();
         let key = |finding: &Finding| {
+            let span = finding.location.span;
             (
-                finding.location.clone(),
+                finding.location.path.clone(),
+                (span.start_line, span.start_column),
                 finding.rule,
                 finding.message.clone(),
+                (span.end_line, span.end_column),
             )
         };
         findings.sort_by_cached_key(key);

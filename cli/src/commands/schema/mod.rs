@@ -4,6 +4,7 @@
 
 mod check;
 mod generate;
+mod lint;
 
 use std::path::Path;
 
@@ -18,5 +19,6 @@ pub(crate) fn run(file: Option<&Path>, command: Schema) -> Result<u8, Failure> {
         }),
         Schema::Generate(args) => generate::run(args),
         Schema::Check(args) => check::run(file, &args),
+        Schema::Lint(args) => lint::run(file, &args),
     }
 }
