@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use prost_reflect::{DynamicMessage, FileDescriptor, ReflectMessage};
-use prost_types::FileDescriptorProto;
+use prost_types::{FileDescriptorProto, SourceCodeInfo};
 
 use crate::error::Place;
 use crate::load::{Loaded, SourceFile};
@@ -23,6 +23,7 @@ struct Indexed<'a> {
     /// Imports come before those who import them.
     position: usize,
     source: Option<&'a SourceFile>,
+    aside: Option<&'a SourceCodeInfo>,
     lines: OnceCell<Vec<&'a str>>,
     spans: OnceCell<BTreeMap<&'a [i32], &'a [i32]>>,
     served: OnceCell<Vec<u8>>,
@@ -39,6 +40,7 @@ impl<'a> Index<'a> {
                 file,
                 position,
                 source: sources.get(file.name()).copied(),
+                aside: loaded.aside.of(file.name()),
                 lines: OnceCell::new(),
                 spans: OnceCell::new(),
                 served: OnceCell::new(),
@@ -56,7 +58,7 @@ impl<'a> Index<'a> {
         let indexed = self.files.get(file.name())?;
         let source = indexed.source?;
         let name: Vec<i32> = path.iter().copied().chain([NAME]).collect();
-        let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+        let spans = indexed.spans.get_or_init(|| spans(indexed));
         let span = spans.get(&*name).or_else(|| spans.get(path))?;
         let lines = indexed.lines.get_or_init(|| source.text.lines().collect());
         Place::of_span(&source.path, lines, span)
@@ -71,7 +73,7 @@ impl<'a> Index<'a> {
     ) -> Option<Place> {
         let indexed = self.files.get(file.name())?;
         let source = indexed.source?;
-        let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+        let spans = indexed.spans.get_or_init(|| spans(indexed));
         let lines = indexed.lines.get_or_init(|| source.text.lines().collect());
         let below = spans
             .range(path..)
@@ -95,7 +97,7 @@ impl<'a> Index<'a> {
     pub(crate) fn nearest(&self, file: &FileDescriptor, path: &[i32]) -> Option<Place> {
         let indexed = self.files.get(file.name())?;
         let source = indexed.source?;
-        let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+        let spans = indexed.spans.get_or_init(|| spans(indexed));
         let around = (0..=path.len()).rev().map(|length| &path[..length]);
         let span = around.into_iter().find_map(|path| spans.get(path))?;
         let lines = indexed.lines.get_or_init(|| source.text.lines().collect());
@@ -106,7 +108,7 @@ impl<'a> Index<'a> {
     pub(crate) fn has(&self, file: &FileDescriptor, path: &[i32]) -> bool {
         let indexed = self.files.get(file.name());
         indexed.is_some_and(|indexed| {
-            let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+            let spans = indexed.spans.get_or_init(|| spans(indexed));
             spans.contains_key(path)
         })
     }
@@ -115,7 +117,7 @@ impl<'a> Index<'a> {
     pub(crate) fn text(&self, file: &FileDescriptor, path: &[i32]) -> Option<&str> {
         let indexed = self.files.get(file.name())?;
         let source = indexed.source?;
-        let spans = indexed.spans.get_or_init(|| spans(indexed.file));
+        let spans = indexed.spans.get_or_init(|| spans(indexed));
         let &[line, start, end] = *spans.get(path)? else {
             return None;
         };
@@ -187,10 +189,15 @@ fn find(lines: &[&str], span: &[i32], text: &str) -> Option<[i32; 3]> {
 }
 
 /// The spans of the elements of a file, by path; of an element with several, the first.
-fn spans(file: &FileDescriptor) -> BTreeMap<&[i32], &[i32]> {
-    let info = file.file_descriptor_proto().source_code_info.as_ref();
+fn spans<'a>(indexed: &Indexed<'a>) -> BTreeMap<&'a [i32], &'a [i32]> {
+    let linked = indexed
+        .file
+        .file_descriptor_proto()
+        .source_code_info
+        .as_ref();
+    let info = linked.into_iter().chain(indexed.aside);
     let mut spans = BTreeMap::new();
-    for location in info.iter().flat_map(|info| &info.location) {
+    for location in info.flat_map(|info| &info.location) {
         spans.entry(&*location.path).or_insert(&*location.span);
     }
     spans

@@ -7,6 +7,7 @@
 //!
 //! **Invariant**: never depends on the runtime; emitted code only names it.
 
+mod aside;
 mod check;
 mod comments;
 pub mod emit;

@@ -11,6 +11,7 @@ use miette::{Diagnostic, LabeledSpan};
 use prost_reflect::DescriptorPool;
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
+use crate::aside::Aside;
 use crate::error::{Error, Place, Problem, ProblemKind};
 use crate::protoc;
 
@@ -38,6 +39,8 @@ pub struct Loaded {
     pub passed_by: Vec<PathBuf>,
     /// The names of the files that were asked for (not merely imported), in the caller's order.
     pub roots: Vec<String>,
+    /// Positions that the pool does not have; none but after [`load_aside`].
+    pub(crate) aside: Aside,
 }
 
 impl Loaded {
@@ -58,6 +61,17 @@ impl Loaded {
 /// [`Error::Schema`] with the problems of the schema, [`Error::Usage`] when a file is under no
 /// include root, [`Error::Io`] when one cannot be read.
 pub fn load(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
+    read_and_link(protos, includes, false)
+}
+
+/// The same in much less time and memory, for those who take the positions from [`Loaded::aside`].
+#[cfg(feature = "evolution")]
+pub(crate) fn load_aside(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
+    // What the linker says of a file without positions has no place: it is asked once more, with them.
+    read_and_link(protos, includes, true).or_else(|_| load(protos, includes))
+}
+
+fn read_and_link(protos: &[PathBuf], includes: &[PathBuf], aside: bool) -> Result<Loaded, Error> {
     if protos.is_empty() {
         return Err(Error::usage(
             "no schema was given",
@@ -73,17 +87,49 @@ pub fn load(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
         .iter()
         .map(|proto| import_name(proto, &includes))
         .collect::<Result<Vec<_>, _>>()?;
-    let record = Arc::new(Mutex::new(Record::default()));
+    let record = Arc::new(Mutex::new(Record {
+        aside: aside.then(Aside::default),
+        ..Record::default()
+    }));
     let resolver = Recording {
         includes,
         record: Arc::clone(&record),
     };
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).include_source_info(true);
+    compile(&mut compiler, &roots, &record)?;
+    let Record {
+        sources,
+        passed_by,
+        aside,
+        ..
+    } = std::mem::take(&mut *lock(&record));
+    let loaded = Loaded {
+        pool: compiler.descriptor_pool(),
+        sources,
+        passed_by: passed_by.into_iter().collect(),
+        roots,
+        aside: aside.unwrap_or_default(),
+    };
+    check_shadows(protos, &loaded)?;
+    let refused = protoc::problems(&loaded);
+    if refused.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(Error::Schema(refused))
+    }
+}
+
+/// Links all of `roots`, or tells what is wrong in any of them.
+fn compile(
+    compiler: &mut protox::Compiler,
+    roots: &[String],
+    record: &Mutex<Record>,
+) -> Result<(), Error> {
     let mut problems: Vec<Problem> = Vec::new();
-    for root in &roots {
+    for root in roots {
         if let Err(error) = compiler.open_file(root) {
-            let mut record = lock(&record);
+            let mut record = lock(record);
             if let Some(failure) = record.failure.take() {
                 return Err(failure);
             }
@@ -93,24 +139,10 @@ pub fn load(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
             problems.extend(new);
         }
     }
-    if !problems.is_empty() {
-        return Err(Error::Schema(problems));
-    }
-    let Record {
-        sources, passed_by, ..
-    } = std::mem::take(&mut *lock(&record));
-    let loaded = Loaded {
-        pool: compiler.descriptor_pool(),
-        sources,
-        passed_by: passed_by.into_iter().collect(),
-        roots,
-    };
-    check_shadows(protos, &loaded)?;
-    let refused = protoc::problems(&loaded);
-    if refused.is_empty() {
-        Ok(loaded)
+    if problems.is_empty() {
+        Ok(())
     } else {
-        Err(Error::Schema(refused))
+        Err(Error::Schema(problems))
     }
 }
 
@@ -300,6 +332,8 @@ struct Record {
     sources: Vec<SourceFile>,
     passed_by: BTreeSet<PathBuf>,
     failure: Option<Error>,
+    /// Where positions are kept that the linker is not given, if they are.
+    aside: Option<Aside>,
 }
 
 /// A poisoned record is still a list of what was read.
@@ -359,7 +393,11 @@ impl FileResolver for Recording {
                 path,
                 text: text.clone(),
             });
-            return File::from_source(name, &text);
+            let file = File::from_source(name, &text)?;
+            return Ok(match &mut lock(&self.record).aside {
+                Some(aside) => aside.take(file),
+                None => file,
+            });
         }
         Err(protox::Error::file_not_found(name))
     }

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use prost::Message;
 use prost_reflect::DescriptorPool;
 
+use crate::aside::Aside;
 use crate::error::Error;
 use crate::load::{Loaded, SourceFile};
 use crate::options::Options;
@@ -88,6 +89,7 @@ fn read_one(file: PathBuf) -> Result<Registered, Error> {
         sources: sources.collect(),
         passed_by: Vec::new(),
         roots: beside.roots,
+        aside: Aside::default(),
     };
     let options = Options {
         runtime: beside.runtime,

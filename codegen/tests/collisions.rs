@@ -361,9 +361,9 @@ fn types_in_which_rules_are_written() {
             "4:26",
         ),
         (
-            "message M {\n repeated buf.validate.Ignore i = 1; }",
-            "Ignore",
-            "4:31",
+            "message M {\n repeated buf.validate.StringRules i = 1; }",
+            "StringRules",
+            "4:36",
         ),
         (
             "message M {} service S {\n rpc A(M) returns (buf.validate.Violations); }",
@@ -385,11 +385,11 @@ fn types_in_which_rules_are_written() {
 
 #[test]
 fn types_that_prost_types_does_not_have() {
-    let schema = "import \"google/protobuf/descriptor.proto\";\nmessage M {\n google.protobuf.FeatureSet.EnumType f = 1; }";
+    let schema = "import \"google/protobuf/descriptor.proto\";\nmessage M {\n google.protobuf.FeatureSet f = 1; }";
     error(
         &format!("{PROTO3}{schema}"),
-        "`google.protobuf.FeatureSet.EnumType` has no Rust: prost-types does not have it",
-        "4:38",
+        "`google.protobuf.FeatureSet` has no Rust: prost-types does not have it",
+        "4:29",
         "use a message of your own, or say where this one is with an extern path",
     );
 }

@@ -56,9 +56,15 @@ fn below(path: &[i32], tag: i32, index: usize) -> Path {
     path.iter().copied().chain([tag, index]).collect()
 }
 
-/// Adds the file of an encoded `FileDescriptorProto` to `image`.
-pub(super) fn add_file(image: &mut Image, encoded: &[u8]) -> Result<FileId, prost::DecodeError> {
-    let file = wire::File::decode(encoded)?;
+/// Adds the file of an encoded `FileDescriptorProto` to `image`, with more positions in an encoded
+/// `SourceCodeInfo`.
+pub(super) fn add_file(
+    image: &mut Image,
+    encoded: &[u8],
+    positions: &[u8],
+) -> Result<FileId, prost::DecodeError> {
+    let mut file = wire::File::decode(encoded)?;
+    file.source_code_info.extend_from_slice(positions);
     let id = FileId(index(image.files.len()));
     let edition = match (&*file.syntax, file.edition) {
         ("proto3", _) => Edition::Proto3,

@@ -61,7 +61,7 @@ impl Image {
     ///
     /// As [`load::load`], and [`Error::Usage`] without any.
     pub fn read_files(protos: &[PathBuf], roots: &[PathBuf]) -> Result<Self, Error> {
-        let loaded = load::load(protos, roots)?;
+        let mut loaded = load::load_aside(protos, roots)?;
         let asked: std::collections::HashSet<&str> =
             loaded.roots.iter().map(String::as_str).collect();
         let mut texts: BTreeMap<String, String> = BTreeMap::new();
@@ -71,7 +71,7 @@ impl Image {
         let mut image = Self::default();
         for file in loaded.pool.files() {
             let encoded = file.encode_to_vec();
-            let id = build::add_file(&mut image, &encoded)
+            let id = build::add_file(&mut image, &encoded, &loaded.aside.remove(file.name()))
                 .map_err(|error| undecodable(FilePath::new(file.name()), &error))?;
             let added = &mut image.files[id.0 as usize];
             added.is_import = !asked.contains(file.name());
@@ -92,7 +92,7 @@ impl Image {
         let set = wire::FileDescriptorSet::decode(encoded).map_err(undecodable)?;
         let mut image = Self::default();
         for file in &set.file {
-            build::add_file(&mut image, file).map_err(undecodable)?;
+            build::add_file(&mut image, file, &[]).map_err(undecodable)?;
         }
         image.index();
         Ok(image)

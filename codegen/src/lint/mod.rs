@@ -113,9 +113,9 @@ pub fn check(image: &Image, config: &Config) -> Result<Vec<Finding>, Error> {
             let Some(place) = draft.at.as_ref().filter(|place| own.contains(&place.file)) else {
                 return true;
             };
-            !ignores.cover(draft.rule, image.file(place.file))
-                && !(module.lint_options.comment_ignores
-                    && comments::ignored(image, place, draft.rule.id))
+            let said = module.lint_options.comment_ignores
+                && comments::ignored(image, place, draft.rule.id);
+            !(said || ignores.cover(draft.rule, image.file(place.file)))
         });
     }
     Ok(report.findings(image, None))

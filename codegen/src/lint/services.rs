@@ -159,6 +159,7 @@ fn unique_types(rule: &'static Rule, subject: &Subject<'_>, report: &mut Report)
         options.rpc_allow_google_protobuf_empty_requests,
         options.rpc_allow_google_protobuf_empty_responses,
     );
+    let allowed_twice = options.rpc_allow_same_request_response;
     let mut users: HashMap<&str, Vec<(&Service, &Method)>> = HashMap::new();
     for (service, method) in methods(subject) {
         users
@@ -170,9 +171,7 @@ fn unique_types(rule: &'static Rule, subject: &Subject<'_>, report: &mut Report)
                 .entry(&method.output)
                 .or_default()
                 .push((service, method));
-        } else if !options.rpc_allow_same_request_response
-            && !(method.input == EMPTY && requests && responses)
-        {
+        } else if !(allowed_twice || (method.input == EMPTY && requests && responses)) {
             let text = format!(
                 "RPC {} has the same type {} for the request and response.",
                 quoted(&method.name),

@@ -47,7 +47,7 @@ pub(super) struct File {
 #[derive(Clone, PartialEq, prost::Message)]
 struct Ranges {
     #[prost(message, repeated, tag = "3")]
-    message: Vec<Ranges>,
+    message: Vec<Self>,
     #[prost(message, repeated, tag = "5")]
     range: Vec<Range>,
 }

@@ -1,0 +1,48 @@
+//! Source positions that linking does not need, kept beside it: they are most of a file's descriptor, and the
+//! linker copies what it is given several times.
+//!
+//! **Invariant**: positions of options stay with the linker, which moves them to where the options end up.
+
+use std::collections::HashMap;
+
+use prost::Message as _;
+use prost_types::{FileDescriptorProto, SourceCodeInfo};
+use protox::file::File;
+
+/// `uninterpreted_option` in the options of every element.
+const UNINTERPRETED: i32 = 999;
+
+/// Positions of files, by the names of the files.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Aside(HashMap<String, SourceCodeInfo>);
+
+impl Aside {
+    /// The file without the positions that are kept here from now on.
+    pub(crate) fn take(&mut self, file: File) -> File {
+        let mut descriptor = FileDescriptorProto::from(file);
+        if let Some(info) = descriptor.source_code_info.take() {
+            let (options, rest) = info
+                .location
+                .into_iter()
+                .partition(|location| location.path.contains(&UNINTERPRETED));
+            descriptor.source_code_info = Some(SourceCodeInfo { location: options });
+            let rest = SourceCodeInfo { location: rest };
+            self.0.insert(descriptor.name().to_owned(), rest);
+        }
+        File::from_file_descriptor_proto(descriptor)
+    }
+
+    /// The positions of a file that are kept here.
+    pub(crate) fn of(&self, name: &str) -> Option<&SourceCodeInfo> {
+        self.0.get(name)
+    }
+
+    /// The same, encoded, and no longer kept.
+    #[cfg(feature = "evolution")]
+    pub(crate) fn remove(&mut self, name: &str) -> Vec<u8> {
+        self.0
+            .remove(name)
+            .map(|info| info.encode_to_vec())
+            .unwrap_or_default()
+    }
+}
