@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use prost::Message as _;
 use prost_types::{FileDescriptorProto, SourceCodeInfo};
 use protox::file::File;
 
@@ -42,7 +41,7 @@ impl Aside {
     pub(crate) fn remove(&mut self, name: &str) -> Vec<u8> {
         self.0
             .remove(name)
-            .map(|info| info.encode_to_vec())
+            .map(|info| prost::Message::encode_to_vec(&info))
             .unwrap_or_default()
     }
 }
