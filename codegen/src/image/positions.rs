@@ -90,7 +90,14 @@ impl Positions {
     pub(super) fn span(&self, path: &[i32], text: Option<&str>) -> Option<Span> {
         let (_, entry) = self.find(path)?;
         Some(match text {
-            Some(text) => columns(text, entry.span, path.last() == Some(&DEFAULT)),
+            Some(text) => columns(
+                text,
+                entry.span,
+                OPTIONS
+                    .iter()
+                    .find(|option| path.last() == Some(&option.0))
+                    .map(|option| option.1),
+            ),
             None => entry.span,
         })
     }
@@ -163,8 +170,9 @@ impl Table {
     }
 }
 
-/// The number of `default_value` in a field, whose position is that of the value alone with protox.
-const DEFAULT: i32 = 7;
+/// The numbers in a field of what is written as an option, and its name. With protox, the position of a default is that
+/// of the value alone; of a JSON name there are both, in no certain order.
+const OPTIONS: [(i32, &str); 2] = [(7, "default"), (10, "json_name")];
 /// How far apart the stops of tabs are.
 const TAB: u32 = 4;
 
@@ -204,7 +212,7 @@ fn line_start(text: &str, line: u32) -> usize {
 }
 
 /// A span whose columns are bytes, with columns as people count them.
-fn columns(text: &str, span: Span, is_default: bool) -> Span {
+fn columns(text: &str, span: Span, option: Option<&str>) -> Span {
     let line = |number: u32| {
         let rest = &text[line_start(text, number)..];
         rest.split('\n').next().unwrap_or_default()
@@ -216,10 +224,9 @@ fn columns(text: &str, span: Span, is_default: bool) -> Span {
         before.fold(1, |column, (_, character)| after(column, character))
     };
     let first = line(span.start_line);
-    let start = match named(first, span.start_column) {
-        Some(start) if is_default => start,
-        _ => span.start_column,
-    };
+    let start = option
+        .and_then(|option| named(first, span.start_column, option))
+        .unwrap_or(span.start_column);
     Span {
         start_column: column(first, start),
         end_column: column(line(span.end_line), span.end_column),
@@ -227,13 +234,10 @@ fn columns(text: &str, span: Span, is_default: bool) -> Span {
     }
 }
 
-/// Where `default = ` starts that ends before the byte at `column`.
-fn named(line: &str, column: u32) -> Option<u32> {
+/// Where `option = ` starts that ends before the byte at `column`.
+fn named(line: &str, column: u32, option: &str) -> Option<u32> {
     let before = line.get(..column as usize - 1)?.trim_end();
-    let name = before
-        .strip_suffix('=')?
-        .trim_end()
-        .strip_suffix("default")?;
+    let name = before.strip_suffix('=')?.trim_end().strip_suffix(option)?;
     u32::try_from(name.len() + 1).ok()
 }
 
@@ -308,10 +312,12 @@ mod tests {
             end_line: 2,
             end_column,
         };
-        let found = columns(text, span(at("b"), at("b") + 1), false);
+        let found = columns(text, span(at("b"), at("b") + 1), None);
         assert_eq!(found, span(17, 18));
         assert_eq!(&text[found.bytes(text)], "b");
-        let found = columns(text, span(at("3"), at("3") + 1), true);
+        let found = columns(text, span(at("3"), at("3") + 1), Some("default"));
         assert_eq!(&text[found.bytes(text)], "default = 3");
+        let found = columns(text, span(at("3"), at("3") + 1), Some("json_name"));
+        assert_eq!(&text[found.bytes(text)], "3");
     }
 }
