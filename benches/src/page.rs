@@ -71,7 +71,10 @@ fn put_figures(page: &mut String, results: &Results, workloads: &[&About]) -> an
         for (figure, unit) in about.figures {
             write!(page, "<tr><td>{}<td>{figure}, {unit}", about.title)?;
             for contender in &results.contenders {
-                write!(page, "<td>{}", cell(results, contender, about.name, figure))?;
+                match cell(results, contender, about.name, figure) {
+                    Some((median, rest)) => write!(page, "<td>{median}<br><small>{rest}</small>")?,
+                    None => *page += "<td>",
+                }
             }
         }
     }
@@ -89,26 +92,91 @@ fn put_plot(page: &mut String, results: &Results, about: &About) -> anyhow::Resu
     if lines.is_empty() {
         return Ok(());
     }
-    let axes = match about.name {
-        "depth-64" => ["calls in flight", "calls a second"],
-        "memory" => ["connections", "memory of the server, KB"],
-        _ => ["percentile", "microseconds"],
+    let kind = Kind::of(about);
+    let title = match kind {
+        Kind::Latency => format!("Latency: {}", about.title),
+        Kind::Throughput => "Throughput against calls in flight: 64 B on one connection".to_owned(),
+        Kind::Memory => format!("Memory against connections: {}", about.title),
     };
-    let title = match axes[0] {
-        "percentile" => format!("Latency: {}", about.title),
-        "connections" => format!("Memory against connections: {}", about.title),
-        _ => "Throughput against calls in flight: 64 B on one connection".to_owned(),
-    };
-    write!(page, "<h2>{title}</h2>{}", plot(&lines, axes)?)?;
+    write!(page, "<h2>{title}</h2><p>")?;
+    for (index, (name, _)) in lines.iter().enumerate() {
+        let RGBColor(red, green, blue) = color(index);
+        write!(
+            page,
+            "<i style='background:rgb({red},{green},{blue})'></i>{name} "
+        )?;
+    }
+    write!(page, "</p>{}", plot(&lines, kind)?)?;
     Ok(())
 }
 
 const HEAD: &str = "<!doctype html><meta charset=utf-8><title>Calls between processes</title>\
 <style>body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:3px 6px;\
-text-align:right;white-space:nowrap}td:first-child{text-align:left}</style><h1>Calls between processes</h1>";
+text-align:right;white-space:nowrap}td:first-child{text-align:left}small{color:#666}td:first-child{white-space:normal}\
+i{display:inline-block;width:1.5em;height:3px;margin:0 .4em 4px 1.2em}svg{max-width:100%}</style>\
+<h1>Calls between processes</h1>";
+
+/// Colours that are told apart on white.
+const COLORS: [RGBColor; 9] = [
+    RGBColor(204, 0, 51),
+    RGBColor(255, 140, 150),
+    RGBColor(150, 150, 150),
+    RGBColor(0, 0, 0),
+    RGBColor(0, 90, 200),
+    RGBColor(0, 150, 90),
+    RGBColor(230, 130, 0),
+    RGBColor(130, 60, 180),
+    RGBColor(60, 180, 230),
+];
+
+const fn color(index: usize) -> RGBColor {
+    COLORS[index % COLORS.len()]
+}
+
+/// What a plot shows.
+#[derive(Clone, Copy)]
+enum Kind {
+    Latency,
+    Throughput,
+    Memory,
+}
+
+impl Kind {
+    fn of(about: &About) -> Self {
+        match about.name {
+            "depth-64" => Self::Throughput,
+            "memory" => Self::Memory,
+            _ => Self::Latency,
+        }
+    }
+
+    const fn axes(self) -> [&'static str; 2] {
+        match self {
+            Self::Latency => ["percentile", "microseconds"],
+            Self::Throughput => ["calls in flight", "calls a second"],
+            Self::Memory => ["connections", "memory of the server, KB"],
+        }
+    }
+
+    /// Where a point is on the horizontal axis. Percentiles are spread by how rare the rest is: 90, 99 and 99.9 are as far
+    /// from each other.
+    fn place(self, x: f64) -> f64 {
+        match self {
+            Self::Latency => 100.0 / (100.0 - x),
+            Self::Throughput | Self::Memory => x,
+        }
+    }
+
+    fn label(self, place: f64) -> String {
+        match self {
+            Self::Latency => format!("{}", (1e6 * (1.0 - 1.0 / place)).round() / 1e4),
+            Self::Throughput | Self::Memory => format!("{place:.0}"),
+        }
+    }
+}
 
 /// One plot as SVG.
-fn plot(lines: &[Line], axes: [&str; 2]) -> anyhow::Result<String> {
+fn plot(lines: &[Line], kind: Kind) -> anyhow::Result<String> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (900, 480)).into_drawing_area();
@@ -123,16 +191,17 @@ fn plot(lines: &[Line], axes: [&str; 2]) -> anyhow::Result<String> {
             .fold(0.0, f64::max)
             .max(least * 2.0);
         let last = points().map(|point| point.0).fold(1.0, f64::max);
-        match axes[0] {
-            "calls in flight" => draw(
+        let log = |from, to| (from..to).log_scale();
+        let last = kind.place(last);
+        match kind {
+            Kind::Memory => draw(&area, lines, kind, 0.0..last, 0.0..most * 1.05)?,
+            _ => draw(
                 &area,
                 lines,
-                axes,
-                (1.0..last).log_scale(),
-                (least..most).log_scale(),
+                kind,
+                log(1.0, last),
+                log(least / 1.1, most * 1.1),
             )?,
-            "connections" => draw(&area, lines, axes, 0.0..last, 0.0..most * 1.05)?,
-            _ => draw(&area, lines, axes, 0.0..100.0, (least..most).log_scale())?,
         }
         area.present().map_err(|error| anyhow!("{error}"))?;
     }
@@ -142,7 +211,7 @@ fn plot(lines: &[Line], axes: [&str; 2]) -> anyhow::Result<String> {
 fn draw<X, Y>(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     lines: &[Line],
-    axes: [&str; 2],
+    kind: Kind,
     x: X,
     y: Y,
 ) -> anyhow::Result<()>
@@ -159,23 +228,25 @@ where
         .y_label_area_size(70)
         .build_cartesian_2d(x, y)
         .map_err(lost)?;
+    let (x_label, y_label) = (
+        |place: &f64| kind.label(*place),
+        |value: &f64| short(*value),
+    );
     let mut mesh = chart.configure_mesh();
-    mesh.x_desc(axes[0])
-        .y_desc(axes[1])
-        .y_label_formatter(&|value| short(*value));
+    let [x_desc, y_desc] = kind.axes();
+    mesh.x_desc(x_desc)
+        .y_desc(y_desc)
+        .x_label_formatter(&x_label)
+        .y_label_formatter(&y_label);
+    mesh.label_style(("sans-serif", 13))
+        .axis_desc_style(("sans-serif", 15));
+    mesh.light_line_style(RGBColor(240, 240, 240))
+        .bold_line_style(RGBColor(215, 215, 215));
     mesh.draw().map_err(lost)?;
-    for (index, (name, points)) in lines.iter().enumerate() {
-        let color = Palette99::pick(index).stroke_width(2);
-        let series = LineSeries::new(points.iter().copied(), color).point_size(2);
-        let drawn = chart.draw_series(series).map_err(lost)?;
-        drawn
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color));
+    for (index, (_, points)) in lines.iter().enumerate() {
+        let places = points.iter().map(|(x, y)| (kind.place(*x), *y));
+        let series = LineSeries::new(places, color(index).stroke_width(2)).point_size(2);
+        chart.draw_series(series).map_err(lost)?;
     }
-    let mut labels = chart.configure_series_labels();
-    labels.background_style(WHITE.mix(0.8)).border_style(BLACK);
-    labels
-        .position(SeriesLabelPosition::UpperLeft)
-        .draw()
-        .map_err(lost)
+    Ok(())
 }

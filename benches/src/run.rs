@@ -47,10 +47,10 @@ pub(crate) struct Arguments {
     /// Threads of the runtime of client and server each; without, its default, one for each processor.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// A file for all samples, as JSON.
+    /// The file for all samples, as JSON; without, `run.json` beside the program.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// A file for the tables and plots, which needs no other file to be looked at.
+    /// The file for the tables and plots, which needs no other file to be looked at; without, `run.html` beside the program.
     #[arg(long)]
     html: Option<PathBuf>,
 }
@@ -74,14 +74,22 @@ impl Arguments {
             "--seconds takes 0.05 to 20, not {}",
             self.seconds
         );
-        for path in self.json.iter().chain(&self.html) {
+        for path in [self.json()?, self.html()?] {
             ensure!(
-                folder(path).is_dir() && !path.is_dir(),
+                folder(&path).is_dir() && !path.is_dir(),
                 "{} cannot be written: it must be a file in a folder that exists",
                 path.display()
             );
         }
         Ok(())
+    }
+
+    fn json(&self) -> anyhow::Result<PathBuf> {
+        self.json.clone().map_or_else(|| beside("run.json"), Ok)
+    }
+
+    fn html(&self) -> anyhow::Result<PathBuf> {
+        self.html.clone().map_or_else(|| beside("run.html"), Ok)
     }
 
     fn driven(&self, contender: &str, about: &About) -> Driven {
@@ -152,14 +160,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if !verdicts.is_empty() {
         println!("{source}:\n{}", verdict_table(&verdicts));
     }
-    if let Some(path) = &arguments.json {
-        let all = json!({ "settings": arguments.settings(), "results": results, "bars": verdicts });
-        write(path, &serde_json::to_vec_pretty(&all)?)?;
-    }
-    if let Some(path) = &arguments.html {
-        let page = page::html(&results, &workloads, &source, &verdicts)?;
-        write(path, page.as_bytes())?;
-    }
+    let all = json!({ "settings": arguments.settings(), "results": results, "bars": verdicts });
+    write(&arguments.json()?, &serde_json::to_vec_pretty(&all)?)?;
+    let page = page::html(&results, &workloads, &source, &verdicts)?;
+    write(&arguments.html()?, page.as_bytes())?;
+    println!(
+        "samples: {}\npage: {}",
+        arguments.json()?.display(),
+        arguments.html()?.display()
+    );
     ensure!(
         results.failures.is_empty(),
         "{} measurements failed:\n{}",
@@ -218,6 +227,12 @@ impl Task for Can<'_> {
 
 fn last_core() -> usize {
     std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1)
+}
+
+/// A file beside this program.
+fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("the program does not know its own path")?;
+    Ok(program.with_file_name(name))
 }
 
 fn folder(path: &Path) -> &Path {

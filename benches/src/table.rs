@@ -22,17 +22,20 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// Median, spread, and ratio to `raw-tokio`.
-pub(crate) fn cell(results: &Results, contender: &str, workload: &str, figure: &str) -> String {
-    let Some(median) = results.median(contender, workload, figure) else {
-        return "-".to_owned();
-    };
+/// Median, and its ratio to `raw-tokio` with the spread.
+pub(crate) fn cell(
+    results: &Results,
+    contender: &str,
+    workload: &str,
+    figure: &str,
+) -> Option<(String, String)> {
+    let median = results.median(contender, workload, figure)?;
     let spread = results.spread(contender, workload, figure).unwrap_or(0.0) * 100.0;
     let ratio = results
         .median(RawTokio::NAME, workload, figure)
         .filter(|base| *base != 0.0);
-    let ratio = ratio.map_or(String::new(), |base| format!(" {:.2}x", median / base));
-    format!("{}{ratio} ({spread:.0}%)", short(median))
+    let ratio = ratio.map_or(String::new(), |base| format!("{:.2}x ", median / base));
+    Some((short(median), format!("{ratio}({spread:.0}%)")))
 }
 
 /// Medians, ratios and spreads: a row for each figure, a column for each contender.
@@ -47,10 +50,10 @@ pub(crate) fn table(results: &Results, workloads: &[&About]) -> Table {
                 Cell::new(about.title),
                 Cell::new(format!("{figure}, {unit}")),
             ];
-            let cells = results
-                .contenders
-                .iter()
-                .map(|contender| cell(results, contender, about.name, figure));
+            let cells = results.contenders.iter().map(|contender| {
+                let cell = cell(results, contender, about.name, figure);
+                cell.map_or("-".to_owned(), |(median, rest)| format!("{median} {rest}"))
+            });
             row.extend(cells.map(|text| Cell::new(text).set_alignment(CellAlignment::Right)));
             table.add_row(row);
         }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Room that a read is offered at least: little at first, so that an idle connection is small, and more as reads fill it.
-const LEAST_READ_BYTES: usize = 2 << 10;
+const LEAST_READ_BYTES: usize = 1 << 10;
 const MOST_READ_BYTES: usize = 64 << 10;
 
 /// Room that a frame's announced length may claim before as many bytes have come.
@@ -283,9 +283,20 @@ impl Alarm {
         }
     }
 
-    /// Whether `until` has come; if not, the task is woken then at the latest.
-    pub(crate) fn poll_due(&mut self, until: Option<Instant>, cx: &mut Context<'_>) -> bool {
+    /// Whether `until` has come; if not, the task is woken then at the latest. Always the same task asks.
+    pub(crate) fn poll_due(
+        &mut self,
+        until: Option<Instant>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let Some(until) = until else { return false };
+        if self
+            .armed
+            .is_some_and(|armed| now < armed && armed <= until)
+        {
+            return false;
+        }
         loop {
             if self.armed.is_none_or(|armed| armed > until) {
                 self.sleep.as_mut().reset(until.into());

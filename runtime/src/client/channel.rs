@@ -6,10 +6,12 @@
 
 use std::{
     fmt,
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -360,10 +362,14 @@ impl Shared {
         self.services.lock().clone()
     }
 
+    /// The connection, whether or not new calls may be opened on it.
+    pub(crate) fn current(&self) -> Option<Arc<Connection>> {
+        self.current.lock().clone()
+    }
+
     /// The connection, if new calls may be opened on it.
-    pub(crate) fn usable(&self) -> Option<Arc<Connection>> {
-        let current = self.current.lock().clone();
-        current.filter(|conn| conn.is_usable())
+    fn usable(&self) -> Option<Arc<Connection>> {
+        self.current().filter(|conn| conn.is_usable())
     }
 
     pub(crate) fn publish(&self, conn: Option<Arc<Connection>>) {
@@ -395,9 +401,14 @@ impl Shared {
 
     /// Asks for a connection: starts the task that keeps one, or ends its rest.
     pub(crate) fn want(self: &Arc<Self>) {
-        let mut runs = self.keeper_runs.lock();
-        if !std::mem::replace(&mut *runs, true) {
-            tokio::spawn(keeper::keep(Arc::clone(self)));
+        let runs = std::mem::replace(&mut *self.keeper_runs.lock(), true);
+        if !runs {
+            // Mostly the socket is connected at once: whoever wants it need not wait for another task's turn.
+            let mut keeper = Box::pin(keeper::keep(Arc::clone(self)));
+            let mut cx = Context::from_waker(Waker::noop());
+            if keeper.as_mut().poll(&mut cx).is_pending() {
+                tokio::spawn(keeper);
+            }
         }
         self.wanted.notify_one();
     }

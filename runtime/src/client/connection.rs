@@ -69,11 +69,13 @@ impl Connection {
         let mut wakers = Vec::new();
         let (result, writes, prompt, late, reader) = {
             let mut session = self.session.lock();
+            let queued = session.wants_write();
             let result = work(&mut session);
             session.take_wakers(&mut wakers);
             (
                 result,
-                session.wants_write(),
+                // Whoever queued what was there before has seen to it that it leaves, and takes this along.
+                session.wants_write() && (!queued || session.wants_prompt_write()),
                 session.wants_prompt_write(),
                 session.timer_is_late(),
                 session.needs_reader(),

@@ -79,7 +79,7 @@ impl Driver {
         let reading = &self.conn.reading;
         while reading.is_quiet() {
             let until = self.quiet_until.get_or_insert(now + QUIET);
-            if !self.lull.poll_due(Some(*until), cx) {
+            if !self.lull.poll_due(Some(*until), now, cx) {
                 return true;
             }
             self.quiet_until = None;
@@ -93,40 +93,49 @@ impl Driver {
 
     fn check_time(&mut self, now: Instant, cx: &mut Context<'_>) {
         let mut until = self.conn.session.lock().poll_timeout(now);
-        while self.alarm.poll_due(until, cx) {
+        while self.alarm.poll_due(until, now, cx) {
             let (conn, now) = (Arc::clone(&self.conn), now.max(crate::driver::now()));
             conn.with(|session| session.handle_timeout(now));
             until = conn.session.lock().poll_timeout(now);
         }
     }
 
-    /// Writes what callers queued. With several calls in flight it lets the others queue first, once,
-    /// so that they leave together.
+    /// Writes what callers queued. With several calls in flight it lets the others queue first, once, so that they leave
+    /// together.
     fn write(&mut self, gather: bool, cx: &mut Context<'_>) -> Result<(), Fault> {
         let conn = &self.conn;
-        let (wants, busy) = {
+        let (flushed, busy) = {
             let session = conn.session.lock();
-            (session.wants_write(), !session.wants_prompt_write())
+            let busy = session.wants_write() && !session.wants_prompt_write();
+            (session.is_flushed(), busy)
         };
-        if gather && wants && busy && !std::mem::replace(&mut self.yielded, true) {
+        if gather && busy && !std::mem::replace(&mut self.yielded, true) {
             cx.waker().wake_by_ref();
             return Ok(());
         }
         self.yielded = false;
+        if !flushed {
+            self.flush(cx)?;
+        }
+        self.conn.session.lock().take_wakers(&mut self.wakers);
+        self.wakers.drain(..).for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Writes all that there is, as far as the socket takes it.
+    fn flush(&self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        let conn = &self.conn;
         loop {
             match flush(&conn.link, &conn.session, &conn.writer) {
-                Ok(Flush::Done | Flush::Busy) => break,
+                Ok(Flush::Done | Flush::Busy) => return Ok(()),
                 Ok(Flush::Blocked) => match conn.link.poll_write_ready(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Err(Fault::Closed),
-                    Poll::Pending => break,
+                    Poll::Pending => return Ok(()),
                 },
                 Err(_) => return Err(Fault::Closed),
             }
         }
-        conn.session.lock().take_wakers(&mut self.wakers);
-        self.wakers.drain(..).for_each(Waker::wake);
-        Ok(())
     }
 
     /// One turn. `Err` when the connection is over.
@@ -143,7 +152,7 @@ impl Driver {
             self.write_failed = Some(now);
         }
         if let Some(since) = self.write_failed
-            && self.alarm.poll_due(since.checked_add(LAST_WORDS), cx)
+            && self.alarm.poll_due(since.checked_add(LAST_WORDS), now, cx)
         {
             return Err(Fault::Closed);
         }

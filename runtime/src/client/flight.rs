@@ -22,6 +22,7 @@ use super::{
     open::{Opening, Spec},
 };
 use crate::{
+    driver::now,
     error::{CallError, IpcError},
     session::CallId,
     status::Status,
@@ -102,7 +103,7 @@ impl Line {
                 let kind = IpcError::Status(Status::failed_precondition(text));
                 return Err(opening.spec.error(kind, true));
             }
-            let mut active = poll_fn(|cx| opening.poll_open(cx, request)).await?;
+            let mut active = poll_fn(|cx| opening.poll_open(now(), cx, request)).await?;
             self.depart(Place {
                 conn: Arc::clone(&active.conn),
                 id: active.id,

@@ -314,7 +314,8 @@ impl ClientNext<'_> {
             (Some(line), request) => line.fly(&mut opening, request.as_ref()).await,
             (None, Some(request)) => {
                 let mut active = None;
-                poll_fn(|cx| unary::poll_exchange(&mut opening, &mut active, &request, cx)).await
+                poll_fn(|cx| unary::poll_exchange(&mut opening, &mut active, &request, None, cx))
+                    .await
             }
             (None, None) => Err(call.reject(Status::internal("a unary call without a request"))),
         }

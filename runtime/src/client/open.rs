@@ -22,7 +22,6 @@ use super::{
 };
 use crate::{
     descriptor::{MethodDescriptor, ServiceDescriptor},
-    driver::now,
     error::{CallError, IpcError},
     metadata::Metadata,
     session::{CallId, Fault, OpenCall, OpenError, Outcome, Ticket},
@@ -93,6 +92,18 @@ enum Phase {
 struct Queued {
     conn: Arc<Connection>,
     ticket: Ticket,
+    /// It was not asked yet whether the connection takes calls.
+    unasked: bool,
+}
+
+impl Queued {
+    const fn new(conn: Arc<Connection>, unasked: bool) -> Self {
+        Self {
+            conn,
+            ticket: None,
+            unasked,
+        }
+    }
 }
 
 impl Drop for Queued {
@@ -119,23 +130,18 @@ impl Opening {
     /// Opens the call. Ready with the call in flight, or with why it could not be opened.
     pub(crate) fn poll_open<P: Payload>(
         &mut self,
+        now: Instant,
         cx: &mut Context<'_>,
         payload: Option<&P>,
     ) -> Poll<Result<Active, CallError>> {
-        let now = now();
         loop {
             match &mut self.phase {
-                Phase::Start => match self.spec.channel.shared().usable() {
-                    Some(conn) => self.phase = Phase::Queued(Queued { conn, ticket: None }),
-                    None => {
-                        let shared = Arc::clone(self.spec.channel.shared());
-                        self.phase = Phase::Acquiring(Box::pin(shared.acquire(self.patience())));
-                    }
+                Phase::Start => match self.spec.channel.shared().current() {
+                    Some(conn) => self.phase = Phase::Queued(Queued::new(conn, true)),
+                    None => self.acquire(),
                 },
                 Phase::Acquiring(acquire) => match acquire.as_mut().poll(cx) {
-                    Poll::Ready(Ok(conn)) => {
-                        self.phase = Phase::Queued(Queued { conn, ticket: None })
-                    }
+                    Poll::Ready(Ok(conn)) => self.phase = Phase::Queued(Queued::new(conn, false)),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(self.error(error, false))),
                     Poll::Pending => return self.poll_alarm(cx),
                 },
@@ -150,6 +156,12 @@ impl Opening {
                 },
             }
         }
+    }
+
+    /// Waits for a connection.
+    fn acquire(&mut self) {
+        let shared = Arc::clone(self.spec.channel.shared());
+        self.phase = Phase::Acquiring(Box::pin(shared.acquire(self.patience())));
     }
 
     /// A call that is begun once more has lost a connection that may be back with the next attempt.
@@ -178,9 +190,11 @@ impl Opening {
             metadata: &self.spec.metadata,
         };
         let ticket = &mut queued.ticket;
-        let opened = queued
-            .conn
-            .with(|session| session.poll_open(now, cx, ticket, &open, payload));
+        let (opened, alone) = queued.conn.with(|session| {
+            let opened = session.poll_open(now, cx, ticket, &open, payload);
+            (opened, !session.needs_reader())
+        });
+        let unasked = std::mem::take(&mut queued.unasked);
         let error = match ready!(opened) {
             Ok(id) => {
                 let conn = Arc::clone(&queued.conn);
@@ -189,8 +203,13 @@ impl Opening {
                     conn,
                     id,
                     method: self.spec.method,
+                    alone,
                     ended: false,
                 })));
+            }
+            Err(OpenError::Unusable(_)) if unasked => {
+                self.acquire();
+                return Poll::Ready(None);
             }
             Err(OpenError::Unusable(fault)) => {
                 let error = queued.conn.error(&fault);
@@ -261,6 +280,8 @@ pub(crate) struct Active {
     pub(crate) conn: Arc<Connection>,
     pub(crate) id: CallId,
     method: &'static MethodDescriptor,
+    /// It was the only call on its connection when it was opened.
+    pub(super) alone: bool,
     ended: bool,
 }
 

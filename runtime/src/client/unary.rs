@@ -8,6 +8,7 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -92,6 +93,7 @@ impl<Req, Rep> Unpin for UnaryCall<Req, Rep> {}
 
 impl<Req: Message, Rep: Message + Default> UnaryCall<Req, Rep> {
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Rep, Metadata), CallError>> {
+        let mut present = None;
         if !mem::replace(&mut self.begun, true) {
             check_request(self.request_check, &self.request, self.spec())?;
             if self.opening.spec.channel.is_intercepted() {
@@ -99,14 +101,14 @@ impl<Req: Message, Rep: Message + Default> UnaryCall<Req, Rep> {
                 let call = OutgoingCall::begin(self.opening.spec.clone(), Some(request));
                 self.run = Some(interceptor::run(call, None));
             } else {
-                self.opening.spec.begin(now());
+                self.opening.spec.begin(*present.insert(now()));
             }
         }
         let reply = match &mut self.run {
             Some(run) => ready!(run.as_mut().poll(cx)),
             None => {
                 let (opening, active) = (&mut self.opening, &mut self.active);
-                ready!(poll_exchange(opening, active, &self.request, cx))
+                ready!(poll_exchange(opening, active, &self.request, present, cx))
             }
         };
         let check = self.response_check;
@@ -153,16 +155,24 @@ impl<Req: Message, Rep: Message + Default> Future for WithTrailers<Req, Rep> {
     }
 }
 
-/// Opens the call, and opens it again where that is safe, until it has an outcome.
+/// Opens the call, and opens it again where that is safe, until it has an outcome. `present` is the time, if the caller
+/// has looked already.
 pub(super) fn poll_exchange<P: Payload>(
     opening: &mut Opening,
     active: &mut Option<Active>,
     request: &P,
+    present: Option<Instant>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Reply, CallError>> {
     loop {
         let Some(flying) = active else {
-            *active = Some(ready!(opening.poll_open(cx, Some(request)))?);
+            let now = present.unwrap_or_else(now);
+            let opened = ready!(opening.poll_open(now, cx, Some(request)))?;
+            let opened = active.insert(opened);
+            if !opened.alone {
+                // Its outcome wakes this task, which was said when it was opened.
+                return Poll::Pending;
+            }
             continue;
         };
         let outcome = ready!(flying.poll_outcome(cx));

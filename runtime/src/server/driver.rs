@@ -202,7 +202,7 @@ impl Driver {
 
     fn check_time(&mut self, now: Instant, cx: &mut Context<'_>) {
         let mut until = self.conn.session.lock().poll_timeout();
-        while self.alarm.poll_due(until, cx) {
+        while self.alarm.poll_due(until, now, cx) {
             let conn = Arc::clone(&self.conn);
             conn.with(|session| session.handle_timeout(now.max(crate::driver::now())));
             until = conn.session.lock().poll_timeout();
@@ -257,8 +257,11 @@ impl Driver {
     /// Looks for the next call of a client that makes one after the other, and handles it.
     fn look(&mut self) -> Result<bool, Fault> {
         let conn = Arc::clone(&self.conn);
-        let single = mem::take(&mut self.frames) == 1 && conn.link.is_worth_watching();
-        let Some(budget) = single.then(|| conn.session.lock().poll_spin()).flatten() else {
+        let frames = mem::take(&mut self.frames);
+        if frames == 0 || !conn.link.is_worth_watching() {
+            return Ok(false);
+        }
+        let Some(budget) = conn.session.lock().poll_spin(frames) else {
             return Ok(false);
         };
         let hit = match self.inlet.watch(&conn.link, budget) {

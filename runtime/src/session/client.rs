@@ -8,7 +8,7 @@ mod frames;
 mod opening;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -210,25 +210,25 @@ impl ClientSession {
     /// The outcome of a call, once; after it the call is forgotten. Messages of a stream that came
     /// before it should be taken first.
     pub fn poll_outcome(&mut self, call: CallId, cx: &Context<'_>) -> Poll<Outcome> {
-        let Some(entry) = self.calls.get_mut(&call) else {
+        let Entry::Occupied(mut entry) = self.calls.entry(call) else {
             return Poll::Ready(Outcome::Lost {
                 fault: Fault::Closed,
                 maybe_run: true,
             });
         };
-        if let Some(outcome) = entry.outcome.take() {
-            self.calls.remove(&call);
+        if let Some(outcome) = entry.get_mut().outcome.take() {
+            entry.remove();
             return Poll::Ready(outcome);
         }
-        store_waker(&mut entry.waker, cx);
+        store_waker(&mut entry.get_mut().waker, cx);
         Poll::Pending
     }
 
     /// How long the caller of a unary call may look at the socket itself before it sleeps: while its call is the only
     /// thing that the connection waits for.
     pub fn poll_spin(&mut self, call: CallId) -> Option<Duration> {
-        let open = self.is_open(call) && self.closed.is_none() && self.outbox.is_empty();
-        (open && !self.needs_reader())
+        let alone = !self.needs_reader() && self.closed.is_none() && self.outbox.is_empty();
+        (alone && self.is_open(call))
             .then(|| self.spin.begin())
             .flatten()
     }

@@ -127,7 +127,7 @@ impl<A> ServerSession<A> {
         self.denied = denied;
     }
 
-    /// The client's HELLO, once it is in.
+    /// The client's HELLO, once it is in, without the services that it named.
     #[must_use]
     pub const fn client_hello(&self) -> Option<&Hello> {
         self.client.as_ref()
@@ -308,9 +308,11 @@ impl<A> ServerSession<A> {
     }
 
     /// How long to look at the socket for the next call before the driver sleeps: while the last one came alone and is
-    /// answered already, which its client waits for.
-    pub fn poll_spin(&mut self) -> Option<Duration> {
-        let idle = self.calls.is_empty() && self.outbox.is_empty() && self.client.is_some();
+    /// answered already, which its client waits for. `frames` came with the last read.
+    pub fn poll_spin(&mut self, frames: usize) -> Option<Duration> {
+        let single = self.spin.is_single(frames);
+        let idle =
+            single && self.calls.is_empty() && self.outbox.is_empty() && self.client.is_some();
         (idle && self.closed.is_none() && !self.draining)
             .then(|| self.spin.begin())
             .flatten()

@@ -20,6 +20,9 @@ pub(super) const SERVER_SKIPS: u32 = 152;
 /// Looks in a row that found something, after which the socket's reader need not be woken besides.
 const STREAK: u32 = 4;
 
+/// Reads in a row that brought a single frame, from which on a server looks.
+const SINGLES: u32 = 2;
+
 /// How looks have fared on one connection.
 #[derive(Debug)]
 pub(super) struct Spin {
@@ -30,6 +33,8 @@ pub(super) struct Spin {
     misses: u32,
     skip: u32,
     hits: u32,
+    /// Reads in a row that brought a single frame.
+    singles: u32,
 }
 
 impl Spin {
@@ -40,7 +45,19 @@ impl Spin {
             misses: 0,
             skip: 0,
             hits: 0,
+            singles: 0,
         }
+    }
+
+    /// A read brought so many frames. `true` if they come one by one, as from a client that waits for each answer: a
+    /// single one may also be what is left of many.
+    pub(super) const fn is_single(&mut self, frames: usize) -> bool {
+        self.singles = if frames == 1 {
+            self.singles.saturating_add(1)
+        } else {
+            0
+        };
+        self.singles >= SINGLES
     }
 
     /// How long the wait that begins now may look; `None` if it had better sleep.
@@ -121,6 +138,13 @@ mod tests {
         let ends: Vec<bool> = (0..6).map(|_| spin.end(true)).collect();
         assert_eq!(ends, [false, false, false, true, true, true]);
         assert!(!spin.end(false) && !spin.end(true) && spin.begin().is_some());
+    }
+
+    #[test]
+    fn what_is_left_of_many_frames_is_no_single_one() {
+        let mut spin = Spin::new(BUDGET, SERVER_SKIPS);
+        let seen = [1, 1, 1, 7, 1, 1].map(|frames| spin.is_single(frames));
+        assert_eq!(seen, [false, true, true, false, false, true]);
     }
 
     #[test]

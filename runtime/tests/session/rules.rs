@@ -2,7 +2,13 @@
 //!
 //! **Invariant**: each test shows one rule, through frames.
 
-use std::task::Poll;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake},
+};
 
 use bytes::Bytes;
 use daemoneye_ipc::{
@@ -31,6 +37,45 @@ fn calls_wait_for_a_place_and_go_in_order() {
     world.deliver_down(usize::MAX);
     world.open(0, None);
     assert_eq!(world.calls.len(), MAX_CALLS + 1);
+}
+
+/// Counts how often its task is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_call_beside_others_is_woken_although_nobody_has_asked_for_its_outcome() {
+    let mut world = World::new();
+    world.deliver_up(usize::MAX);
+    world.deliver_down(usize::MAX);
+    let tasks = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
+    let (metadata, payload) = (Metadata::new(), Encoded(Bytes::new()));
+    let call = OpenCall {
+        service: &SERVICE,
+        method: &SERVICE.methods[0],
+        deadline: None,
+        metadata: &metadata,
+    };
+    for task in &tasks {
+        let waker = Arc::clone(task).into();
+        let cx = Context::from_waker(&waker);
+        let opened = world
+            .client
+            .poll_open(world.now, &cx, &mut None, &call, Some(&payload));
+        assert!(opened.is_ready());
+    }
+    world.client.handle_fault(Fault::Closed);
+    let mut wakers = Vec::new();
+    world.client.take_wakers(&mut wakers);
+    wakers.into_iter().for_each(std::task::Waker::wake);
+    let woken = tasks.map(|task| task.0.load(Ordering::Relaxed));
+    assert_eq!(woken, [0, 1], "the first was alone: its caller looks");
 }
 
 #[test]

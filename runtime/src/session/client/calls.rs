@@ -2,7 +2,10 @@
 //!
 //! **Invariant**: `open` counts exactly the calls without an outcome.
 
-use std::{task::Waker, time::Instant};
+use std::{
+    task::{Context, Waker},
+    time::Instant,
+};
 
 use bytes::Bytes;
 
@@ -42,7 +45,13 @@ impl ClientSession {
         self.outbox.queued() + inbound
     }
 
-    pub(super) fn insert_call(&mut self, now: Instant, call: &OpenCall<'_>, mark: Mark) {
+    pub(super) fn insert_call(
+        &mut self,
+        now: Instant,
+        call: &OpenCall<'_>,
+        mark: Mark,
+        cx: &Context<'_>,
+    ) {
         let kind = call.method.kind;
         if kind.client_streams() {
             let credit = self
@@ -51,6 +60,9 @@ impl ClientSession {
                 .map_or(0, |server| server.stream_credit);
             self.outbox.open_lane(self.last_id, credit);
         }
+        self.vitals.call_opened(now, self.open == 0);
+        self.open += 1;
+        self.streams += usize::from(kind != MethodKind::Unary);
         let entry = Call {
             kind,
             deadline: call.deadline,
@@ -59,12 +71,9 @@ impl ClientSession {
                 .server_streams()
                 .then(|| Receiver::new(self.config.stream_credit)),
             outcome: None,
-            waker: None,
+            waker: self.needs_reader().then(|| cx.waker().clone()),
         };
         self.calls.insert(self.last_id, entry);
-        self.vitals.call_opened(now, self.open == 0);
-        self.open += 1;
-        self.streams += usize::from(kind != MethodKind::Unary);
         if let Some(deadline) = call.deadline {
             self.timer_is_late |= self.armed.is_none_or(|armed| deadline < armed);
             self.next_deadline = Some(

@@ -46,7 +46,8 @@ pub struct OpenCall<'a> {
 
 impl ClientSession {
     /// Opens a call: queues its CALL with `payload`. Pending while the server's HELLO, or a free
-    /// slot, has to be waited for; `ticket` then keeps the caller's place.
+    /// slot, has to be waited for; `ticket` then keeps the caller's place. Unless the call is all that
+    /// the connection waits for, its outcome wakes the task of `cx`, as if [`Self::poll_outcome`] had been asked.
     ///
     /// # Errors
     /// An [`OpenError`]; nothing was queued.
@@ -87,7 +88,7 @@ impl ClientSession {
         self.pipelined += self.outbox.queued() - before;
         self.waiting.served(ticket);
         self.last_id += 1;
-        self.insert_call(now, call, mark);
+        self.insert_call(now, call, mark, cx);
         Poll::Ready(Ok(self.last_id))
     }
 

@@ -131,6 +131,8 @@ impl<A> ServerSession<A> {
                 "this side's HELLO does not fit the peer's frames: {over}"
             ))
         })?;
+        // What it named is dealt with, and would only take memory from now on.
+        hello.services = Vec::new();
         self.client = Some(hello);
         self.vitals.handshake_done();
         Ok(())
