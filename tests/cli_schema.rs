@@ -1,4 +1,4 @@
-//! `schema check`, end to end: what people and programs read, and the exit codes.
+//! `schema check` and `schema explain`, end to end: what people and programs read, and the exit codes.
 //!
 //! **Invariant**: schemas are laid out in a folder of the test's own.
 
@@ -137,4 +137,144 @@ fn what_cannot_be_checked_ends_with_1_and_says_why() {
         .output()
         .expect("the program starts");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// A schema that breaks something, with a note in a format of programs.
+fn report(format: &str) -> String {
+    let place = Place::new();
+    let new = OLD.replace("  int32 count = 2;\n", "\tstring note = 3;\n");
+    let arguments = format!("--non-breaking --format {format}");
+    let (code, out, error) = check(&place, &new, &arguments);
+    assert_eq!((code, &*error), (100, ""), "{out}");
+    out
+}
+
+#[test]
+fn github_shows_findings_beside_the_lines() {
+    let out = report("github");
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 2, "{out}");
+    let expected = "::error title=FIELD_NO_DELETE_UNLESS_NUMBER_RESERVED,file=new/shop/v1/shop.proto,line=9,endLine=12::Previously \
+                    present field \"2\" with name \"count\" on message \"Order\" was deleted without reserving the number \"2\".%0A";
+    assert!(lines[0].starts_with(expected), "{out}");
+    assert!(lines[0].contains("%0A    reserved 2;"), "{out}");
+    let expected = "::notice title=FIELD_ADDED,file=new/shop/v1/shop.proto,line=11,endLine=11,col=5,endColumn=21::";
+    assert!(lines[1].starts_with(expected), "{out}");
+}
+
+#[test]
+fn code_scanning_reads_sarif() {
+    let out = report("sarif");
+    let log: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
+    let results = run["results"].as_array().expect("results");
+    assert_eq!(results.len(), 2, "{out}");
+    for result in results {
+        let index = result["ruleIndex"].as_u64().expect("an index");
+        let rule = &rules[usize::try_from(index).expect("small")];
+        assert_eq!(rule["id"], result["ruleId"]);
+        assert_ne!(rule["help"]["text"], "");
+        let fingerprint = result["partialFingerprints"]["daemoneye/v1"].as_str();
+        assert_eq!(fingerprint.map(str::len), Some(64));
+    }
+    assert_eq!(
+        [&results[0]["level"], &results[1]["level"]],
+        ["error", "note"]
+    );
+    let place = &results[1]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "new/shop/v1/shop.proto");
+    let region =
+        serde_json::json!({ "startLine": 11, "startColumn": 2, "endLine": 11, "endColumn": 18 });
+    assert_eq!(place["region"], region, "a tab is one character here");
+}
+
+#[test]
+fn fingerprints_outlive_lines_that_move() {
+    let fingerprint = |comment: &str| {
+        let place = Place::new();
+        let new = OLD.replace("  int32 count = 2;\n", "");
+        let new = new.replace("service Shop", &format!("{comment}service Shop"));
+        let (_, out, _) = check(&place, &new, "--format sarif");
+        let log: Value = serde_json::from_str(&out).expect("JSON");
+        let result = &log["runs"][0]["results"][0];
+        let line = &result["locations"][0]["physicalLocation"]["region"]["startLine"];
+        (line.clone(), result["partialFingerprints"].clone())
+    };
+    let (before, after) = (fingerprint(""), fingerprint("// Sells.\n"));
+    assert_ne!(before.0, after.0);
+    assert_eq!(before.1, after.1);
+    assert!(before.1.is_object());
+}
+
+#[test]
+fn build_servers_read_junit() {
+    let out = report("junit");
+    for expected in [
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"new compared with old\" tests=\"2\" failures=\"1\">\n",
+        "  <testsuite name=\"new/shop/v1/shop.proto\" tests=\"2\" failures=\"1\">\n",
+        "    <testcase classname=\"new/shop/v1/shop.proto\" name=\"FIELD_NO_DELETE_UNLESS_NUMBER_RESERVED 9:1\">\n      <failure \
+         message=\"Previously present field &quot;2&quot; with name &quot;count&quot; on message",
+        "name=\"FIELD_ADDED 11:5\">\n      <system-out>",
+        "  </testsuite>\n</testsuites>\n",
+    ] {
+        assert!(out.contains(expected), "{expected:?} in\n{out}");
+    }
+    let place = Place::new();
+    let (code, out, _) = check(&place, OLD, "--format junit");
+    assert_eq!(code, 0);
+    let passed = "    <testcase classname=\"schemas\" name=\"new compared with old\"/>\n";
+    assert!(out.contains(passed), "{out}");
+}
+
+/// Runs `schema explain`.
+fn explain(arguments: &[&str]) -> (i32, String, String) {
+    let mut command = bare(Command::new(CLI));
+    let output = command.args(["schema", "explain"]).args(arguments).output();
+    let output = output.expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (
+        output.status.code().expect("a code"),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn a_rule_is_explained_by_its_example() {
+    let (code, out, error) = explain(&["field-same-json-name"]);
+    assert_eq!((code, &*error), (0, ""), "{out}");
+    for expected in [
+        "FIELD_SAME_JSON_NAME\n",
+        "  applied by    schema check --use FIELD_SAME_JSON_NAME\n",
+        "  who meets it  code built against the schema\n",
+        "    -   string name = 1;\n    +   string name = 1 [json_name = \"title\"];\n",
+        "schema check says:\n  field_same_json_name/a.proto:6:20: Field \"1\" with name \"name\" on message \"M\"",
+    ] {
+        assert!(out.contains(expected), "{expected:?} in\n{out}");
+    }
+    let (code, out, _) = explain(&["COMMENT_ENUM"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("    10  enum Sort {\n"), "{out}");
+    assert!(
+        out.contains("schema lint says:\n  shop/v1/shop.proto:10:1"),
+        "{out}"
+    );
+}
+
+#[test]
+fn rules_are_listed_and_names_that_are_none_are_corrected() {
+    let (code, out, _) = explain(&["IPC"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("\nIPC_METHOD_NO_DELETE "), "{out}");
+    assert!(!out.contains("\nFILE_NO_DELETE "), "{out}");
+    let (code, all, _) = explain(&[]);
+    assert_eq!(code, 0);
+    for id in ["FILE_NO_DELETE", "COMMENT_ENUM", "FIELD_ADDED"] {
+        assert!(all.contains(&format!("\n{id} ")), "{id} in\n{all}");
+    }
+    let (code, out, error) = explain(&["FIELD_SAME_TYP"]);
+    assert_eq!((code, &*out), (2, ""));
+    assert!(error.contains("did you mean `FIELD_SAME_TYPE`?"), "{error}");
 }

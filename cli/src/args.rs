@@ -18,7 +18,7 @@ pub(crate) use self::{
         AgentTarget, Alerts, CollectorConfig, Collectors, CollectorsList, Rules, RulesList,
         RulesUpload,
     },
-    schema::{Format, RuleArgs, Schema, SchemaCheck, SchemaGenerate},
+    schema::{Format, RuleArgs, Schema, SchemaCheck, SchemaExplain, SchemaGenerate},
 };
 
 const EXIT_CODES: &str = "\

@@ -73,6 +73,12 @@ impl<W: Write> Output<W> {
         self.writer.flush()
     }
 
+    /// One line for programs, as it is.
+    pub(crate) fn raw(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.writer, "{text}")?;
+        self.writer.flush()
+    }
+
     /// A heading for people, set off by an empty line.
     pub(crate) fn section(&mut self, title: &str) -> io::Result<()> {
         self.line("")?;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 /// What the commands that apply rules have in common in their help.
 pub(super) const RULES_HELP: &str = "\
-Exit codes: 0 no findings, 100 findings, 1 nothing could be checked.
+Exit codes: 0 no findings, 100 findings, 1 nothing could be checked, whatever the format.
 
 Rules and categories have the names and meaning of buf's, read from buf.yaml where there is one; those of \
 this product are in the category IPC, which is the default. evolution.toml beside it holds what buf would not \
@@ -16,11 +16,19 @@ understand. docs/schema-evolution.md explains both.";
 
 /// What `schema lint` says beyond its options.
 pub(super) const LINT_HELP: &str = "\
-Exit codes: 0 no findings, 100 findings, 1 nothing could be checked.
+Exit codes: 0 no findings, 100 findings, 1 nothing could be checked, whatever the format.
 
 Rules and categories have the names and meaning of buf's; STANDARD is the default. They are configured in \
 buf.yaml and evolution.toml, and ignored at an element by a comment: // buf:lint:ignore RULE. \
 docs/schema-lint.md explains it.";
+
+/// What `schema explain` says beyond its options.
+pub(super) const EXPLAIN_HELP: &str = "\
+Examples:
+  daemoneye-cli schema explain FIELD_SAME_TYPE
+  daemoneye-cli schema explain IPC
+
+Exit codes: 0 shown, 2 there is no such rule or category.";
 
 /// What can be done to schemas.
 #[derive(Debug, Subcommand)]
@@ -33,6 +41,17 @@ pub(crate) enum Schema {
     /// Check that schemas are written as schemas should be
     #[command(after_help = LINT_HELP)]
     Lint(RuleArgs),
+    /// Show what a rule means, with an example; without a name, list the rules
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(SchemaExplain),
+}
+
+/// Arguments of `schema explain`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaExplain {
+    /// A rule to explain, or a category whose rules to list
+    #[arg(value_name = "ID_OR_CATEGORY")]
+    pub(crate) name: Option<String>,
 }
 
 /// Arguments of `schema generate`.
@@ -94,4 +113,10 @@ pub(crate) enum Format {
     Text,
     /// A JSON object on a line for each, with buf's keys first
     Json,
+    /// Workflow commands of GitHub, which shows them beside the lines
+    Github,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// The XML of JUnit, for build servers
+    Junit,
 }

@@ -22,13 +22,15 @@ mod ranges;
 
 use std::collections::BTreeSet;
 
+use include_dir::{Dir, include_dir};
+
 use self::entry::Entry;
 pub use self::names::NAMES_REPLACED;
 use self::pairs::Comparison;
 use crate::error::Error;
 use crate::image::Image;
 use crate::rules::config::Config;
-use crate::rules::{Finding, Names, Report, Rule};
+use crate::rules::{Example, Finding, Names, Report, Rule};
 
 /// The category that applies where nothing else is chosen.
 pub const IPC: &str = "IPC";
@@ -46,6 +48,19 @@ static GROUPS: &[&[Entry]] = &[
 /// All rules.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     entries().map(|entry| &entry.rule)
+}
+
+static EXAMPLES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tests/evolution/rules");
+
+/// A change of which the rule with this id says something.
+#[must_use]
+pub fn example(id: &str) -> Option<Example> {
+    EXAMPLES.get_dir(id).map(Example::of_change)
+}
+
+/// What [`compatible`] says, in the form of rules. They are in no category and cannot be chosen.
+pub fn notes() -> impl Iterator<Item = &'static Rule> {
+    compatible::RULES.iter().map(|entry| &entry.rule)
 }
 
 fn entries() -> impl Iterator<Item = &'static Entry> {

@@ -17,10 +17,12 @@ mod version;
 
 use std::collections::HashSet;
 
+use include_dir::{Dir, include_dir};
+
 use crate::error::Error;
 use crate::image::{Enum, Field, File, FileId, Image, Message, Place, Service};
 use crate::rules::config::{Config, LintOptions};
-use crate::rules::{Finding, Names, Report, Rule, Severity};
+use crate::rules::{Example, Finding, Names, Report, Rule, Severity};
 
 /// The category that applies where nothing else is chosen.
 pub const STANDARD: &str = "STANDARD";
@@ -70,6 +72,14 @@ static GROUPS: &[&[Entry]] = &[
 /// All rules.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     entries().map(|entry| &entry.rule)
+}
+
+static EXAMPLES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tests/lint/cases");
+
+/// Schemas of which the rule with this id says something.
+#[must_use]
+pub fn example(id: &str) -> Option<Example> {
+    EXAMPLES.get_dir(id).map(Example::of_schema)
 }
 
 fn entries() -> impl Iterator<Item = &'static Entry> {

@@ -3,10 +3,12 @@
 //! **Invariant**: names neither of the two; a rule that is added needs no change here.
 
 pub mod config;
+mod example;
 mod finding;
 mod report;
 mod select;
 
+pub use self::example::Example;
 pub use self::finding::{Direction, Finding, Location, Severity};
 pub use self::report::{Draft, Ignores, Report};
 pub use self::select::{Names, Selection};

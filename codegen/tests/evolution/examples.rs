@@ -39,6 +39,8 @@ fn every_rule_says_of_its_example_what_is_written_there() {
         let folder = folder().join(id);
         let findings = compare(&folder.join("after"), &folder.join("before"), &[id]);
         assert!(!findings.is_empty(), "{id} says nothing of its example");
+        let example = evolution::example(id).expect("the example is built in");
+        assert!(!example.before.is_empty() && !example.said.is_empty());
         let lines = findings
             .iter()
             .map(|finding| serde_json::to_string(finding).expect("JSON") + "\n");

@@ -132,6 +132,8 @@ fn each_rule_finds_what_it_is_for() {
         .collect();
     for rule in lint::rules() {
         assert!(names.contains(rule.id), "no case for {}", rule.id);
+        let example = lint::example(rule.id).expect("the case is built in");
+        assert!(!example.after.is_empty() && !example.said.is_empty());
     }
 }
 

@@ -35,11 +35,14 @@ pub(crate) fn run(file: Option<&Path>, args: &SchemaCheck) -> Result<u8, Failure
     if args.non_breaking {
         list.extend(evolution::compatible(&new, &old));
     }
+    let rules: Vec<_> = evolution::rules().chain(evolution::notes()).collect();
     let mut out = Output::stdout(args.rules.format != Format::Text);
     let findings = Findings {
         list: &list,
         new: &new,
         old: Some(&old),
+        rules: &rules,
+        config: &config,
         subject: &format!(
             "{} compared with {}",
             args.rules.schemas.display(),

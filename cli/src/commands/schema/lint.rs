@@ -32,6 +32,8 @@ pub(crate) fn run(file: Option<&Path>, args: &RuleArgs) -> Result<u8, Failure> {
         list: &list,
         new: &image,
         old: None,
+        rules: &lint::rules().collect::<Vec<_>>(),
+        config: &config,
         subject: &format!("lint of {}", args.schemas.display()),
     };
     render::render(args.format, &findings, &mut out)?;

@@ -3,6 +3,7 @@
 //! **Invariant**: as in `commands`.
 
 mod check;
+mod explain;
 mod generate;
 mod lint;
 
@@ -20,5 +21,6 @@ pub(crate) fn run(file: Option<&Path>, command: Schema) -> Result<u8, Failure> {
         Schema::Generate(args) => generate::run(args),
         Schema::Check(args) => check::run(file, &args),
         Schema::Lint(args) => lint::run(file, &args),
+        Schema::Explain(args) => explain::run(&args),
     }
 }
