@@ -31,6 +31,10 @@ const MOST_READ_BYTES: usize = 64 << 10;
 /// Room that a frame's announced length may claim before as many bytes have come.
 const UNPROVEN_BYTES: usize = 64 << 10;
 
+/// What the kernel's buffers are grown to, once a frame of more than [`UNPROVEN_BYTES`] has come: fewer writes and
+/// changes of tasks for each.
+const LARGE_BUFFERS: usize = 1 << 20;
+
 /// Pieces that one write takes.
 const WRITE_PIECES: usize = 16;
 
@@ -53,6 +57,8 @@ pub(crate) struct Inlet {
     wanted: usize,
     /// Bytes that came since they were last asked for.
     came: u64,
+    /// The kernel's buffers have been grown.
+    grown: bool,
 }
 
 /// What [`Inlet::next_frame`] found.
@@ -80,11 +86,16 @@ impl Inlet {
             proven: UNPROVEN_BYTES,
             wanted: LEAST_READ_BYTES,
             came: 0,
+            grown: false,
         }
     }
 
     /// Reads once. Room grows with the bytes that came, not with the length that was claimed.
     pub(crate) fn read(&mut self, link: &Link) -> io::Result<Read> {
+        if self.proven > UNPROVEN_BYTES && !std::mem::replace(&mut self.grown, true) {
+            // Small ones serve as well, only slower.
+            let _ = link.set_buffers(LARGE_BUFFERS, LARGE_BUFFERS);
+        }
         self.make_room();
         let read = link.try_read(&mut self.buffer);
         self.count(read)

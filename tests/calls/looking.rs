@@ -5,7 +5,7 @@
 use std::{future::Future, pin::pin, process::Command, task::Poll, time::Duration};
 
 use daemoneye_ipc::{
-    ChannelState,
+    Channel, ChannelState,
     schema::health::v1::{HealthClient, PingRequest},
 };
 use daemoneye_ipc_generated::conformance::v1::ConformanceClient;
@@ -103,6 +103,40 @@ fn looks_in_vain_are_given_up() {
         within(client.sleep(sleep(2))).await.expect("answered");
     });
     assert!(time < Duration::from_millis(150), "{time:?} of 300 ms");
+}
+
+#[test]
+fn connections_that_take_turns_are_not_looked_at() {
+    let folder = folder();
+    let threads = Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(1)
+        .build();
+    let threads = threads.expect("a runtime");
+    let server = threads.block_on(Running::start(config(folder.path(), 5_000)));
+    let served = || {
+        let time = threads.block_on(threads.spawn(async { thread_time() }));
+        time.expect("no panic")
+    };
+    let mut without_looks = server.config.clone();
+    without_looks.spin_us = 0;
+    let alone = Builder::new_current_thread().enable_all().build();
+    let before = served();
+    alone.expect("a runtime").block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..12 {
+            let channel = within(Channel::connect(without_looks.clone())).await;
+            clients.push(ConformanceClient::new(channel.expect("it serves")));
+        }
+        for _ in 0..8 {
+            for client in &clients {
+                within(client.echo(echo("turn"))).await.expect("answered");
+            }
+        }
+    });
+    // Each look would take five milliseconds, of more than 80.
+    let time = served() - before;
+    assert!(time < Duration::from_millis(200), "{time:?}");
 }
 
 /// Tells the process that it has one processor.

@@ -5,6 +5,7 @@
 //! **Invariant**: never waits for a handler. What is decided is decided by the session.
 
 use std::{
+    cell::Cell,
     future::Future,
     io, mem,
     pin::{Pin, pin},
@@ -27,6 +28,11 @@ use crate::{
 
 /// Calls that were looked for, and found, in one turn, after which other tasks have theirs.
 const LOOKS_PER_TURN: usize = 8;
+
+thread_local! {
+    /// The connection whose frames this thread handled last.
+    static LATEST: Cell<Option<u64>> = const { Cell::new(None) };
+}
 
 /// Drives one connection to its end.
 #[derive(Debug)]
@@ -258,7 +264,12 @@ impl Driver {
     fn look(&mut self) -> Result<bool, Fault> {
         let conn = Arc::clone(&self.conn);
         let frames = mem::take(&mut self.frames);
-        if frames == 0 || !conn.link.is_worth_watching() {
+        if frames == 0 {
+            return Ok(false);
+        }
+        // Where connections take turns, a look keeps the thread from the others, and the next call comes late.
+        let again = LATEST.replace(Some(conn.id)) == Some(conn.id);
+        if !again || !conn.link.is_worth_watching() {
             return Ok(false);
         }
         let Some(budget) = conn.session.lock().poll_spin(frames) else {
