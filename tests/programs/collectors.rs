@@ -107,7 +107,7 @@ async fn a_successor_takes_the_place_of_a_lost_collector_and_of_no_other() {
         while !health_of(&place, "second.sock", "agent")
             .await
             .1
-            .contains("is registered by user")
+            .contains("is registered by uid")
         {}
     })
     .await;
