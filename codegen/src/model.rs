@@ -4,9 +4,11 @@
 //! and the caller's options; equal schemas give equal models.
 
 mod access;
+mod footprint;
 mod rules;
 
 pub use self::access::Allow;
+pub use self::footprint::{FieldFootprint, MessageFootprint, Shape};
 pub use self::rules::{
     Access, Check, Exclusive, FieldRules, Literal, MessageRules, RequiredOneof, Rule, Unique,
     ValueRules,
@@ -94,6 +96,8 @@ pub struct Service {
     /// The serialized `FileDescriptorSet` of its file and of what that imports, imports first,
     /// without source positions.
     pub file_descriptor_set: Vec<u8>,
+    /// What its messages, and those inside of them, take in memory; empty if that is not known.
+    pub footprints: Vec<MessageFootprint>,
     /// Where it is defined.
     pub place: Option<Place>,
 }
@@ -119,6 +123,10 @@ pub struct Method {
     pub input: TypeRef,
     /// The response message.
     pub output: TypeRef,
+    /// The place of the request among the footprints of the service.
+    pub input_footprint: u32,
+    /// The place of the response.
+    pub output_footprint: u32,
     /// Whether the schema has rules for requests.
     pub checks_input: bool,
     /// Whether the schema has rules for responses.

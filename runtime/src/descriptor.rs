@@ -2,8 +2,12 @@
 //!
 //! **Invariant**: descriptors are constants. Nothing here is computed, hashed or parsed at run time.
 
+mod footprint;
+
 use std::fmt;
 
+pub use self::footprint::{Footprint, Footprints, MessageFootprint};
+pub(crate) use self::footprint::{Shape, again, boxed, entered, grown, heap};
 use crate::access::Allow;
 
 /// A service of a schema, as the generator embeds it in clients and servers.
@@ -61,6 +65,10 @@ pub struct MethodDescriptor {
     pub input: &'static str,
     /// Full name of the response message.
     pub output: &'static str,
+    /// What a request takes in memory.
+    pub request: Footprint,
+    /// What a response takes in memory.
+    pub response: Footprint,
 }
 
 /// The four call kinds.

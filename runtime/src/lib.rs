@@ -45,6 +45,7 @@ mod driver;
 pub mod error;
 pub mod health;
 mod introspection;
+mod log;
 pub mod metadata;
 pub mod observe;
 pub mod reflection;

@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: ordinals are computed from names, by the rule of the wire contract.
 
-use daemoneye_ipc::descriptor::{Idempotency, MethodDescriptor, ServiceDescriptor};
+use daemoneye_ipc::descriptor::{Footprint, Idempotency, MethodDescriptor, ServiceDescriptor};
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 
 use super::{kind, path, source::ServiceInfo};
@@ -26,6 +26,9 @@ pub(crate) fn descriptor(
             access: &[],
             input: method.input().full_name().to_owned().leak(),
             output: method.output().full_name().to_owned().leak(),
+            // Its messages are kept as they came.
+            request: Footprint::OPAQUE,
+            response: Footprint::OPAQUE,
         }
     });
     Box::leak(Box::new(ServiceDescriptor {

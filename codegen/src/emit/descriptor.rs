@@ -5,7 +5,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use super::{Scope, hex, names};
+use super::{Scope, footprint, hex, names};
 use crate::model::{Allow, Idempotency, Method, MethodKind, Service};
 
 pub(super) fn service(service: &Service, scope: &Scope) -> TokenStream {
@@ -20,15 +20,18 @@ pub(super) fn service(service: &Service, scope: &Scope) -> TokenStream {
         .compatible
         .iter()
         .map(|fingerprint| hex(*fingerprint));
+    let is_known = !service.footprints.is_empty();
     let methods = service
         .methods
         .iter()
-        .map(|method| method_descriptor(method, scope));
+        .map(|method| method_descriptor(method, is_known, scope));
+    let footprints = footprint::table(&service.footprints, scope);
     let files = Literal::byte_string(&service.file_descriptor_set);
     quote! {
         #[doc = #doc]
         #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-        #visibility const #constant: &#runtime::descriptor::ServiceDescriptor =
+        #visibility const #constant: &#runtime::descriptor::ServiceDescriptor = {
+            #footprints
             &#runtime::descriptor::ServiceDescriptor {
                 name: #name,
                 revision: #revision,
@@ -36,11 +39,12 @@ pub(super) fn service(service: &Service, scope: &Scope) -> TokenStream {
                 compatible: &[#(#compatible),*],
                 methods: &[#(#methods),*],
                 file_descriptor_set: #files,
-            };
+            }
+        };
     }
 }
 
-fn method_descriptor(method: &Method, scope: &Scope) -> TokenStream {
+fn method_descriptor(method: &Method, is_known: bool, scope: &Scope) -> TokenStream {
     let runtime = scope.runtime();
     let name = &method.proto_name;
     let path = &method.path;
@@ -59,6 +63,8 @@ fn method_descriptor(method: &Method, scope: &Scope) -> TokenStream {
     let access = method.access.iter().map(|allow| allowed(allow, scope));
     let input = &method.input.full_name;
     let output = &method.output.full_name;
+    let request = footprint::of(method.input_footprint, is_known, scope);
+    let response = footprint::of(method.output_footprint, is_known, scope);
     quote! {
         #runtime::descriptor::MethodDescriptor {
             name: #name,
@@ -69,6 +75,8 @@ fn method_descriptor(method: &Method, scope: &Scope) -> TokenStream {
             access: &[#(#access),*],
             input: #input,
             output: #output,
+            request: #request,
+            response: #response,
         }
     }
 }

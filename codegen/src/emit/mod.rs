@@ -4,6 +4,7 @@
 
 mod client;
 mod descriptor;
+mod footprint;
 mod handler;
 pub mod names;
 mod scope;

@@ -7,6 +7,7 @@ mod access;
 mod choices;
 mod clashes;
 mod descriptors;
+mod footprint;
 mod foreign;
 mod layout;
 mod literals;
@@ -274,8 +275,10 @@ impl Lowering<'_, '_> {
             .ok_or_else(|| unresolved(full_name))?;
         let file = service.parent_file();
         let mut access = Access::of(self.index, service);
+        let (footprints, places) = footprint::of_service(service, self.options);
         let mut methods = Vec::new();
-        for (descriptor, named) in service.methods().zip(&from_prost.methods) {
+        let described = service.methods().zip(&places);
+        for ((descriptor, places), named) in described.zip(&from_prost.methods) {
             let path = format!("/{full_name}/{}", named.proto_name);
             methods.push(Method {
                 rust_name: method_name(&named.name),
@@ -286,6 +289,8 @@ impl Lowering<'_, '_> {
                 access: access.method(&descriptor),
                 input: self.type_ref(&named.input_proto_type, &named.input_type),
                 output: self.type_ref(&named.output_proto_type, &named.output_type),
+                input_footprint: places.0,
+                output_footprint: places.1,
                 checks_input: self.rules.covers(descriptor.input().full_name()),
                 checks_output: self.rules.covers(descriptor.output().full_name()),
                 docs: types::docs(&named.comments),
@@ -309,6 +314,7 @@ impl Lowering<'_, '_> {
             fingerprint: fingerprint::of_service(service),
             compatible: Vec::new(),
             file_descriptor_set: self.index.file_descriptor_set(&file),
+            footprints,
             place: self.index.place(&file, service.path()),
         })
     }

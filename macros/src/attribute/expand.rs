@@ -189,6 +189,7 @@ fn guessed_service(input: &ItemTrait) -> Service {
         fingerprint: 0,
         compatible: Vec::new(),
         file_descriptor_set: Vec::new(),
+        footprints: Vec::new(),
         place: None,
     }
 }
@@ -227,6 +228,8 @@ fn guessed_method(function: &TraitItemFn) -> Option<Method> {
         access: Vec::new(),
         input: ty(input),
         output: ty(output),
+        input_footprint: 0,
+        output_footprint: 0,
         checks_input: false,
         checks_output: false,
         docs: Vec::new(),

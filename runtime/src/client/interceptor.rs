@@ -314,8 +314,14 @@ impl ClientNext<'_> {
             (Some(line), request) => line.fly(&mut opening, request.as_ref()).await,
             (None, Some(request)) => {
                 let mut active = None;
-                poll_fn(|cx| unary::poll_exchange(&mut opening, &mut active, &request, None, cx))
-                    .await
+                let reply = poll_fn(|cx| {
+                    unary::poll_exchange(&mut opening, &mut active, &request, None, cx)
+                })
+                .await?;
+                // Before an interceptor decodes it.
+                call.spec
+                    .check_memory(reply.payload().map_or(&[], |payload| &payload[..]))?;
+                Ok(reply)
             }
             (None, None) => Err(call.reject(Status::internal("a unary call without a request"))),
         }

@@ -112,14 +112,18 @@ async fn watch_over(shared: &Shared, conn: &Connection, backoff: &mut Backoff) {
     if shared.is_closed() {
         return;
     }
-    if now().saturating_duration_since(since) >= backoff.max {
+    let was_sound = now().saturating_duration_since(since) >= backoff.max;
+    if was_sound {
+        // Calls wait for the attempt. It is not made at once, lest all clients of a server that is replaced come back in
+        // the same moment.
         backoff.reset();
-        return;
+        shared.set_state(ChannelState::Connecting);
+    } else {
+        // A server that ends connections as soon as they stand is not asked in a tight loop.
+        let fault = conn.session.lock().fault().map(|fault| conn.error(fault));
+        *shared.last_failure.lock() = fault;
+        shared.set_state(ChannelState::Backoff);
     }
-    // A server that ends connections as soon as they stand is not asked in a tight loop.
-    let fault = conn.session.lock().fault().map(|fault| conn.error(fault));
-    *shared.last_failure.lock() = fault;
-    shared.set_state(ChannelState::Backoff);
     wait_or_close(shared, backoff.next_pause()).await;
 }
 

@@ -25,8 +25,8 @@ use crate::{
     error::{CallError, IpcError},
     metadata::Metadata,
     session::{CallId, Fault, OpenCall, OpenError, Outcome, Ticket},
-    status::Code,
-    wire::Payload,
+    status::{Code, Status},
+    wire::{Inflated, Payload, measure},
 };
 
 type Acquire = Pin<Box<dyn Future<Output = Result<Arc<Connection>, IpcError>> + Send>>;
@@ -58,6 +58,17 @@ impl Spec {
     pub(crate) fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
         let endpoint = Arc::clone(&self.channel.shared().endpoint);
         CallError::new(kind, endpoint, self.method.path, maybe_run)
+    }
+
+    /// Refuses a response that would take more memory than it may.
+    pub(crate) fn check_memory(&self, response: &[u8]) -> Result<(), CallError> {
+        let limits = &self.channel.shared().session.decode;
+        let refuse = |over: Inflated| {
+            let text = format!("the response is refused, by `limits` of the client: {over}");
+            self.error(IpcError::Status(Status::resource_exhausted(text)), true)
+        };
+        let measured = measure(response, &self.method.response, limits, limits.memory);
+        measured.map(drop).map_err(refuse)
     }
 }
 

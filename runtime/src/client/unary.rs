@@ -202,6 +202,7 @@ pub(super) fn decode_message<Rep: Message + Default>(
     check: Option<Check<Rep>>,
     payload: Bytes,
 ) -> Result<Rep, CallError> {
+    spec.check_memory(&payload)?;
     let response =
         Rep::decode(payload).map_err(|error| spec.error(IpcError::Decode(error), true))?;
     if let Some(Err(violations)) = check.map(|check| check(&response)) {

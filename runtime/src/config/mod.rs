@@ -85,7 +85,8 @@ pub struct IpcConfig {
     /// is in flight; 0 for never. Default 20: about what it takes to wake a core. It costs that much of one core per
     /// wait at most, is given up for a while where it finds nothing, and is never done on a machine with one core.
     pub spin_us: u64,
-    /// Connections that a server holds at once. Default 16: some local tools, each with one connection.
+    /// Connections that a server holds at once. Default 16: some local tools, each with one connection. Some of them
+    /// are kept: see [`LimitsConfig::reserved_connections`].
     pub max_connections: usize,
     /// Checksum of the frames; must be the same on both sides. Default `ieee`.
     pub crc32_variant: Crc32Variant,
@@ -93,7 +94,7 @@ pub struct IpcConfig {
     pub socket: SocketConfig,
     /// Who may be at the other end.
     pub peers: PeersConfig,
-    /// Limits on what one connection may use.
+    /// Limits on what peers may use.
     pub limits: LimitsConfig,
     /// How a client connects and comes back.
     pub reconnect: ReconnectConfig,
@@ -101,7 +102,7 @@ pub struct IpcConfig {
     pub circuit_breaker: CircuitBreakerConfig,
 }
 
-/// Limits on what one connection may use.
+/// Limits on what peers may use.
 ///
 /// ```
 /// use daemoneye_ipc::{IpcConfig, config::LimitsConfig};
@@ -133,6 +134,31 @@ pub struct LimitsConfig {
     /// Bytes queued to be written to one connection, above which new calls on it are refused. Default
     /// 4 MiB: some frames of the largest size.
     pub max_queued_bytes: usize,
+    /// Of a server's connections, those that only its own user and root may take, where others are let in. Default 2:
+    /// one who looks what is wrong with a full server, and a program that watches it. At least one connection is left
+    /// to the others.
+    pub reserved_connections: usize,
+    /// Connections that one user may hold of a server's. Default 65,536, which is all of them: who is let in is
+    /// trusted with that, and a server with many users sets less.
+    pub max_connections_per_uid: usize,
+    /// Connections of a server that have not said HELLO yet. Default 64: no client takes long, and one who opens
+    /// connections and says nothing holds so many of a large server at most.
+    pub max_handshakes: usize,
+    /// Calls in flight on all connections of a server, beyond the first 8 of each, which are never refused for this.
+    /// Default 1,024: four busy connections.
+    pub max_total_calls: usize,
+    /// Bytes queued to be written on all connections of a server, above which those that hold some of them get no more
+    /// calls and responses. Default 64 MiB: `max_queued_bytes` for each of 16 connections.
+    pub max_total_queued_bytes: usize,
+    /// Bytes of memory for requests on all connections of a server: the bytes that came, what they take once they are
+    /// decoded, and the credit of request streams; requests of up to 4 KiB are not counted. A call that does not
+    /// fit is refused before it is decoded. On a client, the same for each response. Default 128 MiB: a hundred requests of the largest
+    /// size, or one that is a hundred times as large in memory.
+    pub decode_memory_bytes: usize,
+    /// Messages inside of each other, in a request or response, the outermost included. Default 32: schemas that people
+    /// write are flatter, and what walks a message recursively needs stack for each level. At most 100, which is where
+    /// the decoder stops.
+    pub max_nesting: u32,
 }
 
 /// How a client connects and comes back after a connection is lost. Each pause is drawn evenly between
@@ -210,6 +236,13 @@ impl Default for LimitsConfig {
             max_metadata_bytes: 8 << 10,
             drain_timeout_ms: 10_000,
             max_queued_bytes: 4 << 20,
+            reserved_connections: 2,
+            max_connections_per_uid: 65_536,
+            max_handshakes: 64,
+            max_total_calls: 1_024,
+            max_total_queued_bytes: 64 << 20,
+            decode_memory_bytes: 128 << 20,
+            max_nesting: 32,
         }
     }
 }

@@ -290,44 +290,63 @@ pub trait Health: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `daemoneye.health.v1.Health`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const HEALTH_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "daemoneye.health.v1.Health",
-    revision: 0,
-    fingerprint: 0xd17f_be57_4458_fbc8,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Check",
-            path: "/daemoneye.health.v1.Health/Check",
-            ordinal: 0x2b78_b36a_2376_9a92,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
-            access: &[],
-            input: "daemoneye.health.v1.CheckRequest",
-            output: "daemoneye.health.v1.CheckResponse",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Watch",
-            path: "/daemoneye.health.v1.Health/Watch",
-            ordinal: 0x3d44_64e0_a971_ac98,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
-            access: &[],
-            input: "daemoneye.health.v1.WatchRequest",
-            output: "daemoneye.health.v1.WatchResponse",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Ping",
-            path: "/daemoneye.health.v1.Health/Ping",
-            ordinal: 0x8e23_6994_f624_2b21,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
-            access: &[],
-            input: "daemoneye.health.v1.PingRequest",
-            output: "daemoneye.health.v1.PingResponse",
-        },
-    ],
-    file_descriptor_set: b"\n\xFB\x01\n\x1Egoogle/protobuf/duration.proto\x12\x0Fgoogle.protobuf\":\n\x08Duration\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x83\x01\n\x13com.google.protobufB\rDurationProtoP\x01Z1google.golang.org/protobuf/types/known/durationpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xAB\n\n daemoneye/health/v1/health.proto\x12\x13daemoneye.health.v1\x1A\x1Egoogle/protobuf/duration.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x93\x02\n\x0FComponentHealth\x12\x1C\n\tcomponent\x18\x01 \x01(\tR\tcomponent\x129\n\x06status\x18\x02 \x01(\x0E2!.daemoneye.health.v1.HealthStatusR\x06status\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x129\n\nlast_check\x18\x04 \x01(\x0B2\x1A.google.protobuf.TimestampR\tlastCheck\x121\n\x06uptime\x18\x05 \x01(\x0B2\x19.google.protobuf.DurationR\x06uptime\x12\x1F\n\x0Berror_count\x18\x06 \x01(\x04R\nerrorCount\",\n\x0CCheckRequest\x12\x1C\n\tcomponent\x18\x01 \x01(\tR\tcomponent\"\xC3\x01\n\rCheckResponse\x129\n\x06status\x18\x01 \x01(\x0E2!.daemoneye.health.v1.HealthStatusR\x06status\x12D\n\ncomponents\x18\x02 \x03(\x0B2$.daemoneye.health.v1.ComponentHealthR\ncomponents\x121\n\x06uptime\x18\x03 \x01(\x0B2\x19.google.protobuf.DurationR\x06uptime\",\n\x0CWatchRequest\x12\x1C\n\tcomponent\x18\x01 \x01(\tR\tcomponent\"\x90\x01\n\rWatchResponse\x129\n\x06status\x18\x01 \x01(\x0E2!.daemoneye.health.v1.HealthStatusR\x06status\x12D\n\ncomponents\x18\x02 \x03(\x0B2$.daemoneye.health.v1.ComponentHealthR\ncomponents\"'\n\x0BPingRequest\x12\x18\n\x07payload\x18\x01 \x01(\x0CR\x07payload\"(\n\x0CPingResponse\x12\x18\n\x07payload\x18\x01 \x01(\x0CR\x07payload*\x81\x01\n\x0CHealthStatus\x12\x1D\n\x19HEALTH_STATUS_UNSPECIFIED\x10\0\x12\x19\n\x15HEALTH_STATUS_HEALTHY\x10\x01\x12\x1A\n\x16HEALTH_STATUS_DEGRADED\x10\x02\x12\x1B\n\x17HEALTH_STATUS_UNHEALTHY\x10\x032\x86\x02\n\x06Health\x12S\n\x05Check\x12!.daemoneye.health.v1.CheckRequest\x1A\".daemoneye.health.v1.CheckResponse\"\x03\x90\x02\x01\x12U\n\x05Watch\x12!.daemoneye.health.v1.WatchRequest\x1A\".daemoneye.health.v1.WatchResponse\"\x03\x90\x02\x010\x01\x12P\n\x04Ping\x12 .daemoneye.health.v1.PingRequest\x1A!.daemoneye.health.v1.PingResponse\"\x03\x90\x02\x01b\x06proto3",
+pub const HEALTH_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[
+            (24, &[[1, 0, 0]]),
+            (56, &[[2, 6, 6]]),
+            (24, &[[1, 0, 0]]),
+            (32, &[[2, 6, 6]]),
+            (32, &[]),
+            (32, &[]),
+            (112, &[[1, 0, 0], [3, 0, 0]]),
+        ],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "daemoneye.health.v1.Health",
+        revision: 0,
+        fingerprint: 0xd17f_be57_4458_fbc8,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Check",
+                path: "/daemoneye.health.v1.Health/Check",
+                ordinal: 0x2b78_b36a_2376_9a92,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
+                access: &[],
+                input: "daemoneye.health.v1.CheckRequest",
+                output: "daemoneye.health.v1.CheckResponse",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Watch",
+                path: "/daemoneye.health.v1.Health/Watch",
+                ordinal: 0x3d44_64e0_a971_ac98,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
+                access: &[],
+                input: "daemoneye.health.v1.WatchRequest",
+                output: "daemoneye.health.v1.WatchResponse",
+                request: FOOTPRINTS.of(2),
+                response: FOOTPRINTS.of(3),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Ping",
+                path: "/daemoneye.health.v1.Health/Ping",
+                ordinal: 0x8e23_6994_f624_2b21,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
+                access: &[],
+                input: "daemoneye.health.v1.PingRequest",
+                output: "daemoneye.health.v1.PingResponse",
+                request: FOOTPRINTS.of(4),
+                response: FOOTPRINTS.of(5),
+            },
+        ],
+        file_descriptor_set: b"\n\xFB\x01\n\x1Egoogle/protobuf/duration.proto\x12\x0Fgoogle.protobuf\":\n\x08Duration\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x83\x01\n\x13com.google.protobufB\rDurationProtoP\x01Z1google.golang.org/protobuf/types/known/durationpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xAB\n\n daemoneye/health/v1/health.proto\x12\x13daemoneye.health.v1\x1A\x1Egoogle/protobuf/duration.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x93\x02\n\x0FComponentHealth\x12\x1C\n\tcomponent\x18\x01 \x01(\tR\tcomponent\x129\n\x06status\x18\x02 \x01(\x0E2!.daemoneye.health.v1.HealthStatusR\x06status\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x129\n\nlast_check\x18\x04 \x01(\x0B2\x1A.google.protobuf.TimestampR\tlastCheck\x121\n\x06uptime\x18\x05 \x01(\x0B2\x19.google.protobuf.DurationR\x06uptime\x12\x1F\n\x0Berror_count\x18\x06 \x01(\x04R\nerrorCount\",\n\x0CCheckRequest\x12\x1C\n\tcomponent\x18\x01 \x01(\tR\tcomponent\"\xC3\x01\n\rCheckResponse\x129\n\x06status\x18\x01 \x01(\x0E2!.daemoneye.health.v1.HealthStatusR\x06status\x12D\n\ncomponents\x18\x02 \x03(\x0B2$.daemoneye.health.v1.ComponentHealthR\ncomponents\x121\n\x06uptime\x18\x03 \x01(\x0B2\x19.google.protobuf.DurationR\x06uptime\",\n\x0CWatchRequest\x12\x1C\n\tcomponent\x18\x01 \x01(\tR\tcomponent\"\x90\x01\n\rWatchResponse\x129\n\x06status\x18\x01 \x01(\x0E2!.daemoneye.health.v1.HealthStatusR\x06status\x12D\n\ncomponents\x18\x02 \x03(\x0B2$.daemoneye.health.v1.ComponentHealthR\ncomponents\"'\n\x0BPingRequest\x12\x18\n\x07payload\x18\x01 \x01(\x0CR\x07payload\"(\n\x0CPingResponse\x12\x18\n\x07payload\x18\x01 \x01(\x0CR\x07payload*\x81\x01\n\x0CHealthStatus\x12\x1D\n\x19HEALTH_STATUS_UNSPECIFIED\x10\0\x12\x19\n\x15HEALTH_STATUS_HEALTHY\x10\x01\x12\x1A\n\x16HEALTH_STATUS_DEGRADED\x10\x02\x12\x1B\n\x17HEALTH_STATUS_UNHEALTHY\x10\x032\x86\x02\n\x06Health\x12S\n\x05Check\x12!.daemoneye.health.v1.CheckRequest\x1A\".daemoneye.health.v1.CheckResponse\"\x03\x90\x02\x01\x12U\n\x05Watch\x12!.daemoneye.health.v1.WatchRequest\x1A\".daemoneye.health.v1.WatchResponse\"\x03\x90\x02\x010\x01\x12P\n\x04Ping\x12 .daemoneye.health.v1.PingRequest\x1A!.daemoneye.health.v1.PingResponse\"\x03\x90\x02\x01b\x06proto3",
+    }
 };
 /// Serves [`Health`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -157,34 +157,49 @@ pub trait Reflection: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `daemoneye.reflection.v1.Reflection`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const REFLECTION_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "daemoneye.reflection.v1.Reflection",
-    revision: 0,
-    fingerprint: 0x51a5_aa98_f8f3_77d0,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "ListServices",
-            path: "/daemoneye.reflection.v1.Reflection/ListServices",
-            ordinal: 0x7b8e_7306_7db1_75a8,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
-            access: &[],
-            input: "daemoneye.reflection.v1.ListServicesRequest",
-            output: "daemoneye.reflection.v1.ListServicesResponse",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "GetDescriptors",
-            path: "/daemoneye.reflection.v1.Reflection/GetDescriptors",
-            ordinal: 0xf0ff_400a_2468_87b0,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
-            access: &[],
-            input: "daemoneye.reflection.v1.GetDescriptorsRequest",
-            output: "daemoneye.reflection.v1.GetDescriptorsResponse",
-        },
-    ],
-    file_descriptor_set: b"\n\x95\x05\n(daemoneye/reflection/v1/reflection.proto\x12\x17daemoneye.reflection.v1\"\x15\n\x13ListServicesRequest\"X\n\x14ListServicesResponse\x12@\n\x08services\x18\x01 \x03(\x0B2$.daemoneye.reflection.v1.ServiceInfoR\x08services\"y\n\x0BServiceInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1A\n\x08revision\x18\x02 \x01(\rR\x08revision\x12 \n\x0Bfingerprint\x18\x03 \x01(\x06R\x0Bfingerprint\x12\x18\n\x07methods\x18\x04 \x03(\tR\x07methods\"3\n\x15GetDescriptorsRequest\x12\x1A\n\x08services\x18\x01 \x03(\tR\x08services\".\n\x16GetDescriptorsResponse\x12\x14\n\x05files\x18\x01 \x01(\x0CR\x05files2\xF6\x01\n\nReflection\x12p\n\x0CListServices\x12,.daemoneye.reflection.v1.ListServicesRequest\x1A-.daemoneye.reflection.v1.ListServicesResponse\"\x03\x90\x02\x01\x12v\n\x0EGetDescriptors\x12..daemoneye.reflection.v1.GetDescriptorsRequest\x1A/.daemoneye.reflection.v1.GetDescriptorsResponse\"\x03\x90\x02\x01b\x06proto3",
+pub const REFLECTION_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[
+            (0, &[]),
+            (24, &[[1, 6, 4]]),
+            (24, &[[1, 1, 0]]),
+            (32, &[]),
+            (64, &[[1, 0, 0], [4, 1, 0]]),
+        ],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "daemoneye.reflection.v1.Reflection",
+        revision: 0,
+        fingerprint: 0x51a5_aa98_f8f3_77d0,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "ListServices",
+                path: "/daemoneye.reflection.v1.Reflection/ListServices",
+                ordinal: 0x7b8e_7306_7db1_75a8,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
+                access: &[],
+                input: "daemoneye.reflection.v1.ListServicesRequest",
+                output: "daemoneye.reflection.v1.ListServicesResponse",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "GetDescriptors",
+                path: "/daemoneye.reflection.v1.Reflection/GetDescriptors",
+                ordinal: 0xf0ff_400a_2468_87b0,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
+                access: &[],
+                input: "daemoneye.reflection.v1.GetDescriptorsRequest",
+                output: "daemoneye.reflection.v1.GetDescriptorsResponse",
+                request: FOOTPRINTS.of(2),
+                response: FOOTPRINTS.of(3),
+            },
+        ],
+        file_descriptor_set: b"\n\x95\x05\n(daemoneye/reflection/v1/reflection.proto\x12\x17daemoneye.reflection.v1\"\x15\n\x13ListServicesRequest\"X\n\x14ListServicesResponse\x12@\n\x08services\x18\x01 \x03(\x0B2$.daemoneye.reflection.v1.ServiceInfoR\x08services\"y\n\x0BServiceInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1A\n\x08revision\x18\x02 \x01(\rR\x08revision\x12 \n\x0Bfingerprint\x18\x03 \x01(\x06R\x0Bfingerprint\x12\x18\n\x07methods\x18\x04 \x03(\tR\x07methods\"3\n\x15GetDescriptorsRequest\x12\x1A\n\x08services\x18\x01 \x03(\tR\x08services\".\n\x16GetDescriptorsResponse\x12\x14\n\x05files\x18\x01 \x01(\x0CR\x05files2\xF6\x01\n\nReflection\x12p\n\x0CListServices\x12,.daemoneye.reflection.v1.ListServicesRequest\x1A-.daemoneye.reflection.v1.ListServicesResponse\"\x03\x90\x02\x01\x12v\n\x0EGetDescriptors\x12..daemoneye.reflection.v1.GetDescriptorsRequest\x1A/.daemoneye.reflection.v1.GetDescriptorsResponse\"\x03\x90\x02\x01b\x06proto3",
+    }
 };
 /// Serves [`Reflection`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -19,6 +19,7 @@ use crate::{
     error::IpcError,
     health::{HealthReporter, HealthService},
     introspection::IntrospectionService,
+    log::Throttle,
     reflection::ReflectionService,
     schema::{
         health::v1::HealthServer, introspection::v1::IntrospectionServer,
@@ -199,6 +200,8 @@ impl ServerBuilder {
             draining: CancellationToken::new(),
             counters: Counters::new(crate::driver::now()),
             connections: Mutex::default(),
+            refusals: Throttle::default(),
+            faults: Throttle::default(),
             next_id: AtomicU64::new(1),
         });
         own_stats.watch(&core);

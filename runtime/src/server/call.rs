@@ -274,15 +274,19 @@ impl ServerCall {
     /// The request stream.
     #[must_use]
     pub fn inbound<M: Message + Default>(&self) -> Inbound<M> {
-        let (conn, call) = self.place();
-        Inbound::new(Arc::clone(conn), call, None)
+        self.inbound_with(None)
     }
 
     /// The request stream, in whose place a message that breaks the rules of its schema is an error.
     #[must_use]
     pub fn valid_inbound<M: Message + Default + Validate>(&self) -> Inbound<M> {
+        self.inbound_with(Some(M::validate))
+    }
+
+    fn inbound_with<M: Message + Default>(&self, check: Option<Check<M>>) -> Inbound<M> {
         let (conn, call) = self.place();
-        Inbound::new(Arc::clone(conn), call, Some(M::validate))
+        let footprint = self.context().method().request;
+        Inbound::new(Arc::clone(conn), call, footprint, check)
     }
 
     /// Answers with the one response, or fails.

@@ -18,6 +18,7 @@ use super::{
     call::{HandlerSlot, ServerCall},
     connection::{Connection, Effects},
     interceptor,
+    stats::Gauge,
 };
 use crate::{
     descriptor::MethodDescriptor,
@@ -45,7 +46,8 @@ pub(crate) struct Driver {
     effects: Effects,
     starts: Vec<StartCall>,
     denied: Vec<&'static MethodDescriptor>,
-    greeted: bool,
+    /// Until the client has said HELLO.
+    greeting: Option<Gauge>,
     write_failed: bool,
     /// Whole frames of the last read.
     frames: usize,
@@ -66,7 +68,7 @@ impl Driver {
             effects: Effects::default(),
             starts: Vec::new(),
             denied: Vec::new(),
-            greeted: false,
+            greeting: Some(conn.core.counters.handshakes.enter()),
             write_failed: false,
             frames: 0,
             quiet: false,
@@ -136,7 +138,7 @@ impl Driver {
                         Incoming::Start(start) => self.starts.push(start),
                         Incoming::Denied(method) => self.denied.push(method),
                     }
-                    if !mem::replace(&mut self.greeted, true) {
+                    if self.greeting.take().is_some() {
                         let limit = self.conn.core.session.max_frame_bytes;
                         self.inlet.decoder.set_max_frame_bytes(limit);
                     }
@@ -294,7 +296,10 @@ impl Driver {
     fn close(&mut self, fault: Fault, cx: &mut Context<'_>) {
         let conn = Arc::clone(&self.conn);
         if !matches!(fault, Fault::Closed | Fault::Shutdown) {
-            tracing::debug!(connection = conn.id, user = %conn.peer().user(), %fault, "a connection ended");
+            let (connection, user) = (conn.id, conn.peer().user());
+            if let Some(left_out) = conn.core.faults.permit(now()) {
+                tracing::debug!(connection, %user, %fault, left_out, "a connection ended");
+            }
         }
         if let Some(cause) = fault.cause() {
             conn.core.counters.fault(cause);

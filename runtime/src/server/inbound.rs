@@ -16,9 +16,11 @@ use prost::Message;
 
 use super::connection::Connection;
 use crate::{
-    session::{CallId, Messages, cost},
+    descriptor::Footprint,
+    session::{CALL_BYTES, CallId, Messages, Reservation, SessionConfig, cost},
     status::Status,
     validate::Check,
+    wire::measure,
 };
 
 /// The messages that the client of a client-streaming or bidirectional call sends.
@@ -50,16 +52,26 @@ pub struct Inbound<M> {
     consumed: i64,
     ended: bool,
     check: Option<Check<M>>,
+    footprint: Footprint,
+    /// Memory of the last message, which is taken to be gone when the next is asked for.
+    held: Option<Reservation>,
 }
 
 impl<M: Message + Default> Inbound<M> {
-    pub(crate) const fn new(conn: Arc<Connection>, call: CallId, check: Option<Check<M>>) -> Self {
+    pub(crate) const fn new(
+        conn: Arc<Connection>,
+        call: CallId,
+        footprint: Footprint,
+        check: Option<Check<M>>,
+    ) -> Self {
         Self {
             source: Some((conn, call)),
             batch: Messages::new(),
             consumed: 0,
             ended: false,
             check,
+            footprint,
+            held: None,
         }
     }
 
@@ -71,13 +83,16 @@ impl<M: Message + Default> Inbound<M> {
             consumed: 0,
             ended: true,
             check: None,
+            footprint: Footprint::OPAQUE,
+            held: None,
         }
     }
 
     /// The next message, or `None` at the end.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT if the message does not decode, or breaks a rule of its schema; CANCELLED, once, when the client goes away or
+    /// INVALID_ARGUMENT if the message does not decode, or breaks a rule of its schema; RESOURCE_EXHAUSTED if it would
+    /// take more memory than there is for it; CANCELLED, once, when the client goes away or
     /// cancels before it half-closes, or the call's deadline passes. A handler's own future is dropped
     /// then; this is for what it gave to others, and for one that runs at that very moment.
     pub async fn message(&mut self) -> Result<Option<M>, Status> {
@@ -85,6 +100,7 @@ impl<M: Message + Default> Inbound<M> {
     }
 
     fn poll_message(&mut self, cx: &Context<'_>) -> Poll<Option<Result<M, Status>>> {
+        self.held = None;
         if self.batch.is_empty()
             && !self.ended
             && let Some((conn, call)) = &self.source
@@ -103,8 +119,25 @@ impl<M: Message + Default> Inbound<M> {
         Poll::Ready(self.batch.pop_front().map(|payload| {
             self.consumed += cost(payload.len());
             self.report();
+            self.take_memory(&payload)?;
             decode(payload, self.check)
         }))
+    }
+
+    /// Takes memory for a message, unless it is small.
+    fn take_memory(&mut self, payload: &[u8]) -> Result<(), Status> {
+        let Some((conn, _)) = &self.source else {
+            return Ok(());
+        };
+        let SessionConfig { decode, pool, .. } = &conn.core.session;
+        let bytes = measure(payload, &self.footprint, decode, CALL_BYTES)
+            .map_err(|over| Status::resource_exhausted(over.to_string()))?;
+        if bytes > CALL_BYTES {
+            let none = "other calls take the memory that the server has for requests";
+            let held = Reservation::take(pool, bytes);
+            self.held = Some(held.ok_or_else(|| Status::resource_exhausted(none))?);
+        }
+        Ok(())
     }
 
     /// Tells the session of what was consumed, when it may be enough for a grant.

@@ -3,6 +3,7 @@
 //! **Invariant**: a peer that the policy does not let in is closed before one byte of it is read.
 
 mod access;
+mod admission;
 mod builder;
 mod call;
 mod connection;
@@ -17,25 +18,25 @@ mod tasks;
 mod vetting;
 
 use std::{
-    collections::HashMap,
     fmt,
     future::Future,
     path::Path,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
-use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    access::Access, connection::Connection, driver::Driver, in_process::Links,
-    interceptor::DynInterceptor, stats::Counters, tasks::Tasks,
+    access::Access,
+    admission::{Roster, admit},
+    connection::Connection,
+    in_process::Links,
+    interceptor::DynInterceptor,
+    stats::Counters,
+    tasks::Tasks,
 };
 pub use self::{
     builder::ServerBuilder,
@@ -51,10 +52,9 @@ pub(crate) use self::{connection::Connection as ServerConnection, context::Detac
 use crate::{
     config::IpcConfig,
     error::IpcError,
+    log::Throttle,
     session::{Registry, SessionConfig},
-    status::Code,
     transport::{Link, Listener, PeerPolicy},
-    wire::{Head, Kind, append_head},
 };
 
 /// Time that connections have to notice that they were aborted, after the grace of a drain.
@@ -71,21 +71,24 @@ pub(crate) struct ServerCore {
     pub(crate) counters: Counters,
     /// Cancelled when the server begins to drain.
     pub(crate) draining: CancellationToken,
-    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    connections: Mutex<Roster>,
+    /// Lines in the log about connections that were refused, and about those that ended in a fault.
+    refusals: Throttle,
+    pub(crate) faults: Throttle,
     next_id: AtomicU64,
 }
 
 impl ServerCore {
     pub(crate) fn forget(&self, id: u64) {
         // The connection is dropped after the lock is released.
-        let gone = self.connections.lock().remove(&id);
+        let gone = self.connections.lock().remove(id);
         if let Some(conn) = gone {
             self.counters.absorb(&conn);
         }
     }
 
     pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
-        self.connections.lock().values().cloned().collect()
+        self.connections.lock().all()
     }
 }
 
@@ -236,7 +239,11 @@ impl Server {
                 biased;
                 grace = &mut shutdown => break Ok(grace),
                 link = source.accept() => match link {
-                    Ok(link) => admit(&core, &config, &policy, &connections, link),
+                    Ok(link) => {
+                        admit(&core, &config, &policy, &connections, link);
+                        // Those who connect together say HELLO before they are counted as silent.
+                        tokio::task::yield_now().await;
+                    }
                     Err(error) => break Err(error),
                 },
             }
@@ -263,68 +270,6 @@ impl Server {
         })
         .await
     }
-}
-
-/// Lets a new connection in, or tells it why not.
-fn admit(
-    core: &Arc<ServerCore>,
-    config: &IpcConfig,
-    policy: &PeerPolicy,
-    connections: &Tasks,
-    link: Link,
-) {
-    if let Err(reason) = policy.evaluate_ids(link.peer()) {
-        core.counters.denied.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(user = %link.peer().user(), %reason, "a connection was refused");
-        return refuse(config, &link, Code::PermissionDenied, &reason.to_string());
-    }
-    let limit = config.max_connections;
-    if core.connections.lock().len() >= limit {
-        core.counters.over_limit.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(
-            limit,
-            "a connection was refused: the server is at its limit"
-        );
-        let reason = format!("{limit} connections are open, which is the server's limit");
-        return refuse(config, &link, Code::ResourceExhausted, &reason);
-    }
-    core.counters.accepted.fetch_add(1, Ordering::Relaxed);
-    let id = core.next_id.fetch_add(1, Ordering::Relaxed);
-    let conn = Arc::new(Connection::new(
-        id,
-        link,
-        Arc::clone(core),
-        crate::driver::now(),
-    ));
-    core.connections.lock().insert(id, Arc::clone(&conn));
-    let driver = Driver::new(Arc::clone(&conn));
-    if policy.asks_more() {
-        connections.spawn(vetting::vet(conn, driver, policy.clone(), config.clone()));
-    } else {
-        connections.spawn(driver);
-    }
-}
-
-/// Says GOAWAY, if the socket takes it at once, and closes.
-fn refuse(config: &IpcConfig, link: &Link, code: Code, reason: &str) {
-    let head = Head {
-        kind: Kind::Goaway,
-        code: code as u32,
-        reason,
-        ..Head::default()
-    };
-    let mut frame = BytesMut::new();
-    if append_head(
-        &mut frame,
-        config.crc32_variant,
-        config.max_frame_bytes,
-        &head,
-    )
-    .is_ok()
-    {
-        let _ = link.send_now(&frame);
-    }
-    link.shutdown();
 }
 
 /// Ends all connections in order, and by force what is left after `grace`.

@@ -22,6 +22,8 @@ pub(crate) struct Counters {
     pub(crate) since: Instant,
     pub(crate) connections: Count,
     pub(crate) handlers: Count,
+    /// Connections that have not said HELLO yet.
+    pub(crate) handshakes: Count,
     pub(crate) accepted: AtomicU64,
     pub(crate) denied: AtomicU64,
     pub(crate) over_limit: AtomicU64,
@@ -45,6 +47,7 @@ impl Counters {
             since: now,
             connections: Count::default(),
             handlers: Count::default(),
+            handshakes: Count::default(),
             accepted: AtomicU64::new(0),
             denied: AtomicU64::new(0),
             over_limit: AtomicU64::new(0),

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{connection::Connection, driver::Driver, refuse};
+use super::{admission::refuse, connection::Connection, driver::Driver};
 use crate::{
     config::IpcConfig,
     status::Code,
@@ -26,7 +26,8 @@ pub(super) async fn vet(
         biased;
         // A driver that is dropped gives the connection's place back.
         () = conn.core.draining.cancelled() => {
-            return refuse(&config, &conn.link, Code::Unavailable, "the server is shutting down");
+            let reason = "the server is shutting down";
+            return refuse(&conn.core, &config, &conn.link, Code::Unavailable, reason);
         }
         asked = tokio::time::timeout(limit, policy.evaluate(peer)) => asked,
     };
@@ -34,12 +35,13 @@ pub(super) async fn vet(
         Ok(()) => driver.await,
         Err(reason) => {
             conn.core.counters.denied.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(user = %peer.user(), %reason, "a connection was refused");
+            let reason = reason.to_string();
             refuse(
+                &conn.core,
                 &config,
                 &conn.link,
                 Code::PermissionDenied,
-                &reason.to_string(),
+                &reason,
             );
         }
     }

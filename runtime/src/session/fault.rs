@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     error::IpcError,
+    log::plain,
     status::Code,
     wire::{FrameError, Oversize},
 };
@@ -64,6 +65,12 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The peer's words are kept as far as they are fit to be shown.
+    pub(crate) fn goaway(code: Code, reason: &str) -> Self {
+        let reason = plain(reason);
+        Self::GoAway { code, reason }
+    }
+
     pub(crate) fn protocol(reason: impl Into<String>) -> Self {
         Self::Protocol(reason.into())
     }

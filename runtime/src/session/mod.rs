@@ -13,21 +13,22 @@ mod fault;
 mod messages;
 mod negotiate;
 mod outbox;
+mod pool;
 mod server;
 mod spin;
 mod transmit;
 mod vitals;
 mod waiting;
 
-use std::{hash::BuildHasherDefault, time::Duration};
+use std::{hash::BuildHasherDefault, sync::Arc, time::Duration};
 
-pub(crate) use self::credit::cost;
 pub use self::{
     batch::{Batch, Room},
     client::{ClientSession, OpenCall},
     fault::{Fault, OpenError, Outcome},
     messages::Messages,
     negotiate::{Mismatch, SchemaPolicy},
+    pool::Pool,
     server::{
         CallReport, Incoming, Interruption, MethodIndex, Registry, ServerSession, StartCall, Tally,
     },
@@ -35,7 +36,15 @@ pub use self::{
     vitals::PING_AFTER,
     waiting::Ticket,
 };
-use crate::{config::IpcConfig, metadata::Metadata, wire::Crc32Variant};
+pub(crate) use self::{
+    credit::cost,
+    pool::{CALL_BYTES, Reservation},
+};
+use crate::{
+    config::IpcConfig,
+    metadata::Metadata,
+    wire::{Crc32Variant, DecodeLimits},
+};
 
 /// Identifies a call on its connection: chosen by the client, rising, never 0.
 pub type CallId = u64;
@@ -71,6 +80,10 @@ pub struct SessionConfig {
     pub max_metadata_bytes: usize,
     /// Bytes queued to be written above which new calls are refused.
     pub max_queued_bytes: usize,
+    /// What one message of the peer's may take in memory once it is decoded.
+    pub decode: DecodeLimits,
+    /// What this connection shares with others: those with a clone of these settings.
+    pub pool: Arc<Pool>,
     /// Program and version, for people.
     pub agent: String,
 }
@@ -90,6 +103,11 @@ impl From<&IpcConfig> for SessionConfig {
             max_metadata_entries: limits.max_metadata_entries,
             max_metadata_bytes: limits.max_metadata_bytes,
             max_queued_bytes: limits.max_queued_bytes,
+            decode: DecodeLimits {
+                memory: limits.decode_memory_bytes as u64,
+                nesting: limits.max_nesting,
+            },
+            pool: Arc::new(Pool::new(limits)),
             agent: concat!("daemoneye-ipc/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }

@@ -29,6 +29,7 @@ use super::{
     batch::{Batch, Room},
     messages::Messages,
     outbox::Outbox,
+    pool::Holdings,
     spin::{SERVER_SKIPS, Spin},
     transmit::{Transmit, Written},
     vitals::{Due, Vitals},
@@ -84,6 +85,7 @@ pub struct ServerSession<A> {
     unknown_kinds: u64,
     tally: Tally,
     spin: Spin,
+    holdings: Holdings,
     wakers: Vec<Waker>,
     aborts: Vec<A>,
 }
@@ -116,6 +118,7 @@ impl<A> ServerSession<A> {
             unknown_kinds: 0,
             tally: Tally::default(),
             spin: Spin::new(config.spin, SERVER_SKIPS),
+            holdings: Holdings::new(Arc::clone(&config.pool)),
             wakers: Vec::new(),
             aborts: Vec::new(),
             config,
@@ -191,6 +194,12 @@ impl<A> ServerSession<A> {
         if !self.end_call(call) {
             return false;
         }
+        self.holdings.count_queued(self.outbox.queued());
+        if self.holdings.is_clogged() {
+            let text = "there is no room for the response: responses are not being read";
+            self.push_end(call, &Status::resource_exhausted(text), false);
+            return true;
+        }
         let metadata = trailers.entries();
         let head = Head {
             kind: Kind::Reply,
@@ -263,6 +272,7 @@ impl<A> ServerSession<A> {
     /// Queues messages of the response stream, which [`Self::poll_send`] had room for, and empties `batch`.
     pub fn send(&mut self, call: CallId, batch: &mut Batch) {
         self.outbox.push_batch(call, batch);
+        self.holdings.count_queued(self.outbox.queued());
     }
 
     /// Moves the messages of the request stream that came to `batch`; as
@@ -399,6 +409,7 @@ impl<A> ServerSession<A> {
     /// The socket took something of what [`Self::poll_transmit`] handed out.
     pub fn handle_written(&mut self, written: Written) {
         self.outbox.written(written);
+        self.holdings.count_queued(self.outbox.queued());
         self.vitals.wrote();
     }
 

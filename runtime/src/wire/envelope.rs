@@ -11,10 +11,11 @@ use prost::{
     encoding::{WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len},
 };
 
-use super::{Crc32Variant, frames::Frames};
+use super::{Crc32Variant, excess::cut, frames::Frames};
 use crate::schema::ipc::v1::{Envelope, Hello, Kind, Metadata as MetadataEntry};
 
 /// Reads the envelope in a frame's payload. `bytes` fields are slices of `payload`, not copies.
+/// Of one that would take many times the memory of its bytes, so much is left out that it does not: offers, and metadata beyond 65,537 pairs.
 ///
 /// # Errors
 /// If it is not a valid envelope: a framing error, fatal to the connection.
@@ -34,7 +35,7 @@ use crate::schema::ipc::v1::{Envelope, Hello, Kind, Metadata as MetadataEntry};
 /// assert_eq!((envelope.kind(), envelope.call, envelope.payload.as_deref()), (Kind::Reply, Some(7), Some(&b"abc"[..])));
 /// ```
 pub fn decode_envelope(payload: Bytes) -> Result<Envelope, DecodeError> {
-    Envelope::decode(payload)
+    Envelope::decode(cut(payload))
 }
 
 /// The call and the message of an envelope that is a stream's MESSAGE and nothing else, as this side writes it. `None`

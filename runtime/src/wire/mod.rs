@@ -8,13 +8,16 @@
 
 mod crc;
 mod envelope;
+mod excess;
 mod frame;
 mod frames;
+mod scan;
 
 pub use self::{
     crc::Crc32Variant,
     envelope::{Encoded, Head, Oversize, Payload, append_envelope, append_head, decode_envelope},
     frame::{FrameDecoder, FrameError, HEADER_LEN, append_frame},
+    scan::{DecodeLimits, Inflated, MAX_NESTING, measure},
 };
 pub(crate) use self::{envelope::stream_message, frames::Frames};
 pub use crate::schema::ipc::v1::{Envelope, Hello, Kind, Verdict};

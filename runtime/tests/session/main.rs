@@ -10,7 +10,7 @@ mod world;
 
 use daemoneye_ipc::{
     IpcConfig,
-    descriptor::{Idempotency, MethodDescriptor, MethodKind, ServiceDescriptor},
+    descriptor::{Footprint, Idempotency, MethodDescriptor, MethodKind, ServiceDescriptor},
     session::SessionConfig,
 };
 
@@ -31,6 +31,8 @@ const fn method(ordinal: u64, kind: MethodKind) -> MethodDescriptor {
         access: &[],
         input: "test.In",
         output: "test.Out",
+        request: Footprint::OPAQUE,
+        response: Footprint::OPAQUE,
     }
 }
 

@@ -152,6 +152,9 @@ pub(crate) struct Serve {
     /// Bytes granted at the start of each stream that a client sends.
     #[arg(long, value_name = "N")]
     stream_credit: Option<usize>,
+    /// Memory for requests, encoded and decoded, on all connections.
+    #[arg(long, value_name = "N")]
+    decode_memory_bytes: Option<usize>,
     /// Checksum variant: ieee or castagnoli.
     #[arg(long, value_name = "VARIANT")]
     crc: Option<Crc32Variant>,
@@ -169,6 +172,7 @@ impl Serve {
         set(&mut limits.handshake_timeout_ms, self.handshake_timeout_ms);
         set(&mut limits.drain_timeout_ms, self.drain_timeout_ms);
         set(&mut limits.stream_credit_bytes, self.stream_credit);
+        set(&mut limits.decode_memory_bytes, self.decode_memory_bytes);
         set(&mut config.max_frame_bytes, self.max_frame_bytes);
         set(&mut config.max_connections, self.max_connections);
         set(&mut config.read_timeout_ms, self.read_timeout_ms);

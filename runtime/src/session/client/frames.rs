@@ -102,10 +102,7 @@ impl ClientSession {
     fn handle_goaway(&mut self, envelope: &Envelope) -> Result<(), Fault> {
         if envelope.code != 0 {
             let code = Code::from_number(envelope.code);
-            return Err(Fault::GoAway {
-                code,
-                reason: envelope.reason.clone(),
-            });
+            return Err(Fault::goaway(code, &envelope.reason));
         }
         let fault = Fault::GoAway {
             code: Code::Unavailable,

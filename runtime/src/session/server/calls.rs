@@ -79,6 +79,8 @@ pub(super) struct Call<A> {
     interrupted: Option<Interruption>,
     /// The handler, and blocking work that it started.
     holds: u32,
+    /// Memory that was taken for its requests.
+    memory: u64,
     abort: Option<A>,
     /// Who waits for the call to be of no more use.
     pub(super) waiting: WaitList,
@@ -180,6 +182,7 @@ impl<A> ServerSession<A> {
         start: &StartCall,
         receiver: Option<Receiver>,
         credit: u32,
+        memory: u64,
     ) {
         let call = Call {
             method: start.method,
@@ -189,6 +192,7 @@ impl<A> ServerSession<A> {
             ended: false,
             interrupted: None,
             holds: 1,
+            memory,
             abort: None,
             waiting: WaitList::default(),
         };
@@ -258,7 +262,15 @@ impl<A> ServerSession<A> {
         };
         entry.holds -= 1;
         if entry.holds == 0 {
-            self.calls.remove(&call);
+            self.forget(call);
+        }
+    }
+
+    /// Nothing is left of the call: its place and its memory are free.
+    fn forget(&mut self, call: CallId) {
+        if let Some(gone) = self.calls.remove(&call) {
+            self.holdings.give_memory(gone.memory);
+            self.holdings.count_calls(self.calls.len());
         }
     }
 
@@ -273,7 +285,7 @@ impl<A> ServerSession<A> {
         entry.holds -= 1;
         self.wakers.extend(entry.waiting.wake_all());
         if entry.holds == 0 {
-            self.calls.remove(&call);
+            self.forget(call);
         }
         self.open -= 1;
         true

@@ -16,10 +16,11 @@ use crate::{
         credit::{Overdrawn, Receiver},
         messages::MAX_COPIED_BYTES,
         negotiate,
+        pool::CALL_BYTES,
     },
     status::{Code, Status},
     wire::{
-        Encoded, Envelope, Head, Hello, Kind, MAX_PING_BYTES, Verdict, decode_envelope,
+        Encoded, Envelope, Head, Hello, Kind, MAX_PING_BYTES, Verdict, decode_envelope, measure,
         stream_message,
     },
 };
@@ -176,10 +177,7 @@ impl<A> ServerSession<A> {
     fn handle_goaway(&mut self, envelope: &Envelope) -> Result<(), Fault> {
         if envelope.code != 0 {
             let code = Code::from_number(envelope.code);
-            return Err(Fault::GoAway {
-                code,
-                reason: envelope.reason.clone(),
-            });
+            return Err(Fault::goaway(code, &envelope.reason));
         }
         self.client_leaves = true;
         Ok(())
@@ -217,6 +215,7 @@ impl<A> ServerSession<A> {
         match self.admit(now, call, envelope) {
             Ok(start) => Ok(Incoming::Start(start)),
             Err((code, reason)) => {
+                self.holdings.count_calls(self.calls.len());
                 self.refuse(call, code, &reason);
                 self.check_control()?;
                 let method = self.registry.find(ordinal).map(|(_, method)| method);
@@ -251,6 +250,7 @@ impl<A> ServerSession<A> {
             );
             return Err((Code::InvalidArgument, reason));
         }
+        let memory = self.take_memory(method, envelope.payload.as_ref())?;
         let (receiver, payload) = if streams {
             (
                 Some(self.request_stream(envelope.payload, envelope.last)),
@@ -275,8 +275,36 @@ impl<A> ServerSession<A> {
             .as_ref()
             .map_or(0, |client| client.stream_credit);
         self.vitals.call_opened(now, self.open == 0);
-        self.insert_call(&start, receiver, credit);
+        self.insert_call(&start, receiver, credit, memory);
         Ok(start)
+    }
+
+    /// Takes memory for what a call brings: a request, encoded and decoded, or what may be sent on its stream. Says how
+    /// much, which is nothing where it is little.
+    fn take_memory(
+        &mut self,
+        method: &MethodDescriptor,
+        payload: Option<&Bytes>,
+    ) -> Result<u64, Refusal> {
+        let exhausted = |reason| (Code::ResourceExhausted, reason);
+        let received = payload.map_or(0, Bytes::len) as u64;
+        let bytes = match payload {
+            _ if method.kind.client_streams() => received + u64::from(self.config.stream_credit),
+            None => 0,
+            Some(payload) => {
+                let enough = CALL_BYTES.saturating_sub(received);
+                let decoded = measure(payload, &method.request, &self.config.decode, enough);
+                decoded.map_err(|over| exhausted(over.to_string()))? + received
+            }
+        };
+        let counted = if bytes > CALL_BYTES { bytes } else { 0 };
+        match self.holdings.take_memory(counted) {
+            true => Ok(counted),
+            false => {
+                let reason = "other calls take the memory that the server has for requests";
+                Err(exhausted(reason.to_owned()))
+            }
+        }
     }
 
     /// The method of a call that may be run now.
@@ -318,15 +346,24 @@ impl<A> ServerSession<A> {
         receiver
     }
 
-    fn check_load(&self) -> Result<(), Refusal> {
+    fn check_load(&mut self) -> Result<(), Refusal> {
         let max_calls = self.config.max_calls as usize;
         if self.calls.len() >= max_calls {
             let reason = format!("{max_calls} calls are in flight on this connection, its limit");
             return Err((Code::ResourceExhausted, reason));
         }
+        if !self.holdings.count_calls(self.calls.len() + 1) {
+            let reason = "as many calls are in flight on all connections as the server allows";
+            return Err((Code::ResourceExhausted, reason.to_owned()));
+        }
         if self.outbox.queued() > self.config.max_queued_bytes {
             let reason = "responses on this connection are not being read".to_owned();
             return Err((Code::ResourceExhausted, reason));
+        }
+        self.holdings.count_queued(self.outbox.queued());
+        if self.holdings.is_clogged() {
+            let reason = "responses are not being read, and the server has no room for more";
+            return Err((Code::ResourceExhausted, reason.to_owned()));
         }
         Ok(())
     }

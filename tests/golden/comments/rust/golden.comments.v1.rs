@@ -99,34 +99,43 @@ pub trait Notes: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.comments.v1.Notes`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const NOTES_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.comments.v1.Notes",
-    revision: 0,
-    fingerprint: 0x4b88_c40c_4f03_be53,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Write",
-            path: "/golden.comments.v1.Notes/Write",
-            ordinal: 0x1823_2217_3033_79f7,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.comments.v1.Note",
-            output: "golden.comments.v1.Note",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Plain",
-            path: "/golden.comments.v1.Notes/Plain",
-            ordinal: 0x2346_22bf_8a2d_c5b5,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.comments.v1.Note",
-            output: "golden.comments.v1.Note",
-        },
-    ],
-    file_descriptor_set: b"\n\xFB\x01\n\x0Cschema.proto\x12\x12golden.comments.v1\"\x07\n\x05Count\"B\n\x04Note\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n\x04more\x18\x02 \x01(\tR\x04more\x12\x12\n\x04bare\x18\x03 \x01(\tR\x04bare2\x81\x01\n\x05Notes\x12;\n\x05Write\x12\x18.golden.comments.v1.Note\x1A\x18.golden.comments.v1.Note\x12;\n\x05Plain\x12\x18.golden.comments.v1.Note\x1A\x18.golden.comments.v1.Noteb\x06proto3",
+pub const NOTES_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(72, &[[1, 0, 0], [2, 0, 0], [3, 0, 0]])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.comments.v1.Notes",
+        revision: 0,
+        fingerprint: 0x4b88_c40c_4f03_be53,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Write",
+                path: "/golden.comments.v1.Notes/Write",
+                ordinal: 0x1823_2217_3033_79f7,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.comments.v1.Note",
+                output: "golden.comments.v1.Note",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Plain",
+                path: "/golden.comments.v1.Notes/Plain",
+                ordinal: 0x2346_22bf_8a2d_c5b5,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.comments.v1.Note",
+                output: "golden.comments.v1.Note",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\n\xFB\x01\n\x0Cschema.proto\x12\x12golden.comments.v1\"\x07\n\x05Count\"B\n\x04Note\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n\x04more\x18\x02 \x01(\tR\x04more\x12\x12\n\x04bare\x18\x03 \x01(\tR\x04bare2\x81\x01\n\x05Notes\x12;\n\x05Write\x12\x18.golden.comments.v1.Note\x1A\x18.golden.comments.v1.Note\x12;\n\x05Plain\x12\x18.golden.comments.v1.Note\x1A\x18.golden.comments.v1.Noteb\x06proto3",
+    }
 };
 /// Serves [`Notes`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

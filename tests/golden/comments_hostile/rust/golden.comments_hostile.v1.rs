@@ -222,54 +222,67 @@ pub trait Hostile: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.comments_hostile.v1.Hostile`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const HOSTILE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.comments_hostile.v1.Hostile",
-    revision: 0,
-    fingerprint: 0x0a92_ab29_4beb_02da,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Links",
-            path: "/golden.comments_hostile.v1.Hostile/Links",
-            ordinal: 0xab34_d70d_ae75_3f40,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.comments_hostile.v1.Markup",
-            output: "golden.comments_hostile.v1.Markup",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Comments",
-            path: "/golden.comments_hostile.v1.Hostile/Comments",
-            ordinal: 0x7648_2d03_01bb_8608,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.comments_hostile.v1.Markup",
-            output: "golden.comments_hostile.v1.Markup",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Block",
-            path: "/golden.comments_hostile.v1.Hostile/Block",
-            ordinal: 0x616b_524c_92a8_7692,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.comments_hostile.v1.Markup",
-            output: "golden.comments_hostile.v1.Markup",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Doc",
-            path: "/golden.comments_hostile.v1.Hostile/Doc",
-            ordinal: 0x2123_19ea_e108_7bca,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.comments_hostile.v1.Markup",
-            output: "golden.comments_hostile.v1.Markup",
-        },
-    ],
-    file_descriptor_set: b"\n\xB2\x04\n\x0Cschema.proto\x12\x1Agolden.comments_hostile.v1\"\x8E\x01\n\x06Markup\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n\x05first\x18\x02 \x01(\tH\0R\x05first\x12\x18\n\x06second\x18\x03 \x01(\tH\0R\x06second\x124\n\x04kind\x18\x04 \x01(\x0E2 .golden.comments_hostile.v1.KindR\x04kindB\x08\n\x06choice*\x1C\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x002\xCE\x02\n\x07Hostile\x12O\n\x05Links\x12\".golden.comments_hostile.v1.Markup\x1A\".golden.comments_hostile.v1.Markup\x12R\n\x08Comments\x12\".golden.comments_hostile.v1.Markup\x1A\".golden.comments_hostile.v1.Markup\x12O\n\x05Block\x12\".golden.comments_hostile.v1.Markup\x1A\".golden.comments_hostile.v1.Markup\x12M\n\x03Doc\x12\".golden.comments_hostile.v1.Markup\x1A\".golden.comments_hostile.v1.Markupb\x06proto3",
+pub const HOSTILE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(64, &[[1, 0, 0], [2, 0, 0], [3, 0, 0]])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.comments_hostile.v1.Hostile",
+        revision: 0,
+        fingerprint: 0x0a92_ab29_4beb_02da,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Links",
+                path: "/golden.comments_hostile.v1.Hostile/Links",
+                ordinal: 0xab34_d70d_ae75_3f40,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.comments_hostile.v1.Markup",
+                output: "golden.comments_hostile.v1.Markup",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Comments",
+                path: "/golden.comments_hostile.v1.Hostile/Comments",
+                ordinal: 0x7648_2d03_01bb_8608,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.comments_hostile.v1.Markup",
+                output: "golden.comments_hostile.v1.Markup",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Block",
+                path: "/golden.comments_hostile.v1.Hostile/Block",
+                ordinal: 0x616b_524c_92a8_7692,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.comments_hostile.v1.Markup",
+                output: "golden.comments_hostile.v1.Markup",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Doc",
+                path: "/golden.comments_hostile.v1.Hostile/Doc",
+                ordinal: 0x2123_19ea_e108_7bca,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.comments_hostile.v1.Markup",
+                output: "golden.comments_hostile.v1.Markup",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\n\xB2\x04\n\x0Cschema.proto\x12\x1Agolden.comments_hostile.v1\"\x8E\x01\n\x06Markup\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n\x05first\x18\x02 \x01(\tH\0R\x05first\x12\x18\n\x06second\x18\x03 \x01(\tH\0R\x06second\x124\n\x04kind\x18\x04 \x01(\x0E2 .golden.comments_hostile.v1.KindR\x04kindB\x08\n\x06choice*\x1C\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x002\xCE\x02\n\x07Hostile\x12O\n\x05Links\x12\".golden.comments_hostile.v1.Markup\x1A\".golden.comments_hostile.v1.Markup\x12R\n\x08Comments\x12\".golden.comments_hostile.v1.Markup\x1A\".golden.comments_hostile.v1.Markup\x12O\n\x05Block\x12\".golden.comments_hostile.v1.Markup\x1A\".golden.comments_hostile.v1.Markup\x12M\n\x03Doc\x12\".golden.comments_hostile.v1.Markup\x1A\".golden.comments_hostile.v1.Markupb\x06proto3",
+    }
 };
 /// Serves [`Hostile`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

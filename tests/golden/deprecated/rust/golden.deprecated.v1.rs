@@ -112,34 +112,43 @@ pub trait Attic: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.deprecated.v1.Attic`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const ATTIC_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.deprecated.v1.Attic",
-    revision: 0,
-    fingerprint: 0x64be_ef4e_6991_92ae,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Fetch",
-            path: "/golden.deprecated.v1.Attic/Fetch",
-            ordinal: 0xf988_13dd_01fc_8673,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.deprecated.v1.Box",
-            output: "golden.deprecated.v1.Box",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Store",
-            path: "/golden.deprecated.v1.Attic/Store",
-            ordinal: 0x3f16_b3a5_8d5a_40fd,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.deprecated.v1.Box",
-            output: "golden.deprecated.v1.Box",
-        },
-    ],
-    file_descriptor_set: b"\n\xC3\x02\n\x0Cschema.proto\x12\x14golden.deprecated.v1\"S\n\x03Box\x12\x18\n\x05label\x18\x01 \x01(\tB\x02\x18\x01R\x05label\x12.\n\x04kind\x18\x02 \x01(\x0E2\x1A.golden.deprecated.v1.KindR\x04kind:\x02\x18\x01*.\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\0\x12\x10\n\x08KIND_OLD\x10\x01\x1A\x02\x08\x012\x8F\x01\n\x05Attic\x12B\n\x05Fetch\x12\x19.golden.deprecated.v1.Box\x1A\x19.golden.deprecated.v1.Box\"\x03\x88\x02\x01\x12=\n\x05Store\x12\x19.golden.deprecated.v1.Box\x1A\x19.golden.deprecated.v1.Box\x1A\x03\x88\x02\x01b\x06proto3",
+pub const ATTIC_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(32, &[[1, 0, 0]])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.deprecated.v1.Attic",
+        revision: 0,
+        fingerprint: 0x64be_ef4e_6991_92ae,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Fetch",
+                path: "/golden.deprecated.v1.Attic/Fetch",
+                ordinal: 0xf988_13dd_01fc_8673,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.deprecated.v1.Box",
+                output: "golden.deprecated.v1.Box",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Store",
+                path: "/golden.deprecated.v1.Attic/Store",
+                ordinal: 0x3f16_b3a5_8d5a_40fd,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.deprecated.v1.Box",
+                output: "golden.deprecated.v1.Box",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\n\xC3\x02\n\x0Cschema.proto\x12\x14golden.deprecated.v1\"S\n\x03Box\x12\x18\n\x05label\x18\x01 \x01(\tB\x02\x18\x01R\x05label\x12.\n\x04kind\x18\x02 \x01(\x0E2\x1A.golden.deprecated.v1.KindR\x04kind:\x02\x18\x01*.\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\0\x12\x10\n\x08KIND_OLD\x10\x01\x1A\x02\x08\x012\x8F\x01\n\x05Attic\x12B\n\x05Fetch\x12\x19.golden.deprecated.v1.Box\x1A\x19.golden.deprecated.v1.Box\"\x03\x88\x02\x01\x12=\n\x05Store\x12\x19.golden.deprecated.v1.Box\x1A\x19.golden.deprecated.v1.Box\x1A\x03\x88\x02\x01b\x06proto3",
+    }
 };
 /// Serves [`Attic`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

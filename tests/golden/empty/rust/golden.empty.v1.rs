@@ -14,13 +14,15 @@
 pub trait Nothing: ::core::marker::Send + ::core::marker::Sync + 'static {}
 /// Describes the service `golden.empty.v1.Nothing`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const NOTHING_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.empty.v1.Nothing",
-    revision: 0,
-    fingerprint: 0x7bb4_bfb3_c4a3_5df4,
-    compatible: &[],
-    methods: &[],
-    file_descriptor_set: b"\n2\n\x0Cschema.proto\x12\x0Fgolden.empty.v12\t\n\x07Nothingb\x06proto3",
+pub const NOTHING_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.empty.v1.Nothing",
+        revision: 0,
+        fingerprint: 0x7bb4_bfb3_c4a3_5df4,
+        compatible: &[],
+        methods: &[],
+        file_descriptor_set: b"\n2\n\x0Cschema.proto\x12\x0Fgolden.empty.v12\t\n\x07Nothingb\x06proto3",
+    }
 };
 /// Serves [`Nothing`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -95,54 +95,67 @@ pub trait Kinds: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.kinds.v1.Kinds`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const KINDS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.kinds.v1.Kinds",
-    revision: 0,
-    fingerprint: 0x88af_f943_0143_8f0f,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Unary",
-            path: "/golden.kinds.v1.Kinds/Unary",
-            ordinal: 0xb939_aed1_7147_a7a3,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
-            access: &[],
-            input: "golden.kinds.v1.Request",
-            output: "golden.kinds.v1.Reply",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "ServerStreaming",
-            path: "/golden.kinds.v1.Kinds/ServerStreaming",
-            ordinal: 0x18cf_85e9_d547_b661,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Idempotent,
-            access: &[],
-            input: "golden.kinds.v1.Request",
-            output: "golden.kinds.v1.Reply",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "ClientStreaming",
-            path: "/golden.kinds.v1.Kinds/ClientStreaming",
-            ordinal: 0x7d08_ac02_cd68_fb02,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.kinds.v1.Request",
-            output: "golden.kinds.v1.Reply",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "BidiStreaming",
-            path: "/golden.kinds.v1.Kinds/BidiStreaming",
-            ordinal: 0xd346_71e4_bb33_9e0b,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::BidiStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.kinds.v1.Request",
-            output: "golden.kinds.v1.Reply",
-        },
-    ],
-    file_descriptor_set: b"\n\xDF\x02\n\x0Cschema.proto\x12\x0Fgolden.kinds.v1\"\t\n\x07Request\"\x07\n\x05Reply2\xA1\x02\n\x05Kinds\x12>\n\x05Unary\x12\x18.golden.kinds.v1.Request\x1A\x16.golden.kinds.v1.Reply\"\x03\x90\x02\x01\x12J\n\x0FServerStreaming\x12\x18.golden.kinds.v1.Request\x1A\x16.golden.kinds.v1.Reply\"\x03\x90\x02\x020\x01\x12E\n\x0FClientStreaming\x12\x18.golden.kinds.v1.Request\x1A\x16.golden.kinds.v1.Reply(\x01\x12E\n\rBidiStreaming\x12\x18.golden.kinds.v1.Request\x1A\x16.golden.kinds.v1.Reply(\x010\x01b\x06proto3",
+pub const KINDS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(0, &[]), (0, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.kinds.v1.Kinds",
+        revision: 0,
+        fingerprint: 0x88af_f943_0143_8f0f,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Unary",
+                path: "/golden.kinds.v1.Kinds/Unary",
+                ordinal: 0xb939_aed1_7147_a7a3,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
+                access: &[],
+                input: "golden.kinds.v1.Request",
+                output: "golden.kinds.v1.Reply",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "ServerStreaming",
+                path: "/golden.kinds.v1.Kinds/ServerStreaming",
+                ordinal: 0x18cf_85e9_d547_b661,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Idempotent,
+                access: &[],
+                input: "golden.kinds.v1.Request",
+                output: "golden.kinds.v1.Reply",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "ClientStreaming",
+                path: "/golden.kinds.v1.Kinds/ClientStreaming",
+                ordinal: 0x7d08_ac02_cd68_fb02,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.kinds.v1.Request",
+                output: "golden.kinds.v1.Reply",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "BidiStreaming",
+                path: "/golden.kinds.v1.Kinds/BidiStreaming",
+                ordinal: 0xd346_71e4_bb33_9e0b,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::BidiStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.kinds.v1.Request",
+                output: "golden.kinds.v1.Reply",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+        ],
+        file_descriptor_set: b"\n\xDF\x02\n\x0Cschema.proto\x12\x0Fgolden.kinds.v1\"\t\n\x07Request\"\x07\n\x05Reply2\xA1\x02\n\x05Kinds\x12>\n\x05Unary\x12\x18.golden.kinds.v1.Request\x1A\x16.golden.kinds.v1.Reply\"\x03\x90\x02\x01\x12J\n\x0FServerStreaming\x12\x18.golden.kinds.v1.Request\x1A\x16.golden.kinds.v1.Reply\"\x03\x90\x02\x020\x01\x12E\n\x0FClientStreaming\x12\x18.golden.kinds.v1.Request\x1A\x16.golden.kinds.v1.Reply(\x01\x12E\n\rBidiStreaming\x12\x18.golden.kinds.v1.Request\x1A\x16.golden.kinds.v1.Reply(\x010\x01b\x06proto3",
+    }
 };
 /// Serves [`Kinds`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -283,34 +283,50 @@ pub trait Nested: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.nested.v1.Nested`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const NESTED_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.nested.v1.Nested",
-    revision: 0,
-    fingerprint: 0xe3ea_c61f_1b00_d879,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Dig",
-            path: "/golden.nested.v1.Nested/Dig",
-            ordinal: 0x7da2_1674_1b22_91b0,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.nested.v1.A.A.A",
-            output: "golden.nested.v1.A.B.C.D.Leaf",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Fill",
-            path: "/golden.nested.v1.Nested/Fill",
-            ordinal: 0x8b43_29f8_57df_7191,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.nested.v1.B",
-            output: "golden.nested.v1.A.B",
-        },
-    ],
-    file_descriptor_set: b"\n\xBD\x06\n\x0Cschema.proto\x12\x10golden.nested.v1\"\xA2\x04\n\x01A\x12<\n\x0Eself_reference\x18\x01 \x01(\x0B2\x15.golden.nested.v1.A.AR\rselfReference\x12+\n\x05inner\x18\x02 \x01(\x0B2\x15.golden.nested.v1.A.BR\x05inner\x12)\n\x05outer\x18\x03 \x01(\x0B2\x13.golden.nested.v1.BR\x05outer\x1Ap\n\x01A\x12%\n\x01a\x18\x01 \x01(\x0B2\x17.golden.nested.v1.A.A.AR\x01a\x1AD\n\x01A\x12'\n\x01a\x18\x01 \x01(\x0E2\x19.golden.nested.v1.A.A.A.AR\x01a\"\x16\n\x01A\x12\x11\n\rA_UNSPECIFIED\x10\0\x1A\x94\x02\n\x01B\x12%\n\x01c\x18\x01 \x01(\x0B2\x17.golden.nested.v1.A.B.CR\x01c\x1A\xE7\x01\n\x01C\x12'\n\x01d\x18\x01 \x01(\x0B2\x19.golden.nested.v1.A.B.C.DR\x01d\x12%\n\x03top\x18\x02 \x01(\x0B2\x13.golden.nested.v1.AR\x03top\x1A\x91\x01\n\x01D\x122\n\x04leaf\x18\x01 \x01(\x0B2\x1E.golden.nested.v1.A.B.C.D.LeafR\x04leaf\x122\n\x04kind\x18\x02 \x01(\x0E2\x1E.golden.nested.v1.A.B.C.D.KindR\x04kind\x1A\x06\n\x04Leaf\"\x1C\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\0\"k\n\x01B\x122\n\x04leaf\x18\x01 \x01(\x0B2\x1E.golden.nested.v1.A.B.C.D.LeafR\x04leaf\x122\n\x04kind\x18\x02 \x01(\x0E2\x1E.golden.nested.v1.A.B.C.D.KindR\x04kind2\x80\x01\n\x06Nested\x12@\n\x03Dig\x12\x17.golden.nested.v1.A.A.A\x1A\x1E.golden.nested.v1.A.B.C.D.Leaf0\x01\x124\n\x04Fill\x12\x13.golden.nested.v1.B\x1A\x15.golden.nested.v1.A.B(\x01b\x06proto3",
+pub const NESTED_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[
+            (8, &[]),
+            (0, &[]),
+            (16, &[]),
+            (8, &[[1, 5, 4]]),
+            (32, &[[2, 5, 5]]),
+            (56, &[[2, 5, 3]]),
+        ],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.nested.v1.Nested",
+        revision: 0,
+        fingerprint: 0xe3ea_c61f_1b00_d879,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Dig",
+                path: "/golden.nested.v1.Nested/Dig",
+                ordinal: 0x7da2_1674_1b22_91b0,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.nested.v1.A.A.A",
+                output: "golden.nested.v1.A.B.C.D.Leaf",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Fill",
+                path: "/golden.nested.v1.Nested/Fill",
+                ordinal: 0x8b43_29f8_57df_7191,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.nested.v1.B",
+                output: "golden.nested.v1.A.B",
+                request: FOOTPRINTS.of(2),
+                response: FOOTPRINTS.of(3),
+            },
+        ],
+        file_descriptor_set: b"\n\xBD\x06\n\x0Cschema.proto\x12\x10golden.nested.v1\"\xA2\x04\n\x01A\x12<\n\x0Eself_reference\x18\x01 \x01(\x0B2\x15.golden.nested.v1.A.AR\rselfReference\x12+\n\x05inner\x18\x02 \x01(\x0B2\x15.golden.nested.v1.A.BR\x05inner\x12)\n\x05outer\x18\x03 \x01(\x0B2\x13.golden.nested.v1.BR\x05outer\x1Ap\n\x01A\x12%\n\x01a\x18\x01 \x01(\x0B2\x17.golden.nested.v1.A.A.AR\x01a\x1AD\n\x01A\x12'\n\x01a\x18\x01 \x01(\x0E2\x19.golden.nested.v1.A.A.A.AR\x01a\"\x16\n\x01A\x12\x11\n\rA_UNSPECIFIED\x10\0\x1A\x94\x02\n\x01B\x12%\n\x01c\x18\x01 \x01(\x0B2\x17.golden.nested.v1.A.B.CR\x01c\x1A\xE7\x01\n\x01C\x12'\n\x01d\x18\x01 \x01(\x0B2\x19.golden.nested.v1.A.B.C.DR\x01d\x12%\n\x03top\x18\x02 \x01(\x0B2\x13.golden.nested.v1.AR\x03top\x1A\x91\x01\n\x01D\x122\n\x04leaf\x18\x01 \x01(\x0B2\x1E.golden.nested.v1.A.B.C.D.LeafR\x04leaf\x122\n\x04kind\x18\x02 \x01(\x0E2\x1E.golden.nested.v1.A.B.C.D.KindR\x04kind\x1A\x06\n\x04Leaf\"\x1C\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\0\"k\n\x01B\x122\n\x04leaf\x18\x01 \x01(\x0B2\x1E.golden.nested.v1.A.B.C.D.LeafR\x04leaf\x122\n\x04kind\x18\x02 \x01(\x0E2\x1E.golden.nested.v1.A.B.C.D.KindR\x04kind2\x80\x01\n\x06Nested\x12@\n\x03Dig\x12\x17.golden.nested.v1.A.A.A\x1A\x1E.golden.nested.v1.A.B.C.D.Leaf0\x01\x124\n\x04Fill\x12\x13.golden.nested.v1.B\x1A\x15.golden.nested.v1.A.B(\x01b\x06proto3",
+    }
 };
 /// Serves [`Nested`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -68,24 +68,31 @@ pub trait Top: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.nested_packages.a.b.Top`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const TOP_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.nested_packages.a.b.Top",
-    revision: 0,
-    fingerprint: 0x7352_d6a1_5407_8193,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Dig",
-            path: "/golden.nested_packages.a.b.Top/Dig",
-            ordinal: 0x7b03_b3b9_06d3_a4c3,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.nested_packages.a.b.Deep",
-            output: "golden.nested_packages.a.b.Deep.Shared",
-        },
-    ],
-    file_descriptor_set: b"\n\xE2\x01\n\x10below_that.proto\x12\x1Agolden.nested_packages.a.b\"Q\n\x04Deep\x12?\n\x06shared\x18\x01 \x01(\x0B2'.golden.nested_packages.a.b.Deep.SharedR\x06shared\x1A\x08\n\x06Shared2W\n\x03Top\x12P\n\x03Dig\x12 .golden.nested_packages.a.b.Deep\x1A'.golden.nested_packages.a.b.Deep.Sharedb\x06proto3",
+pub const TOP_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(8, &[]), (0, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.nested_packages.a.b.Top",
+        revision: 0,
+        fingerprint: 0x7352_d6a1_5407_8193,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Dig",
+                path: "/golden.nested_packages.a.b.Top/Dig",
+                ordinal: 0x7b03_b3b9_06d3_a4c3,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.nested_packages.a.b.Deep",
+                output: "golden.nested_packages.a.b.Deep.Shared",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+        ],
+        file_descriptor_set: b"\n\xE2\x01\n\x10below_that.proto\x12\x1Agolden.nested_packages.a.b\"Q\n\x04Deep\x12?\n\x06shared\x18\x01 \x01(\x0B2'.golden.nested_packages.a.b.Deep.SharedR\x06shared\x1A\x08\n\x06Shared2W\n\x03Top\x12P\n\x03Dig\x12 .golden.nested_packages.a.b.Deep\x1A'.golden.nested_packages.a.b.Deep.Sharedb\x06proto3",
+    }
 };
 /// Serves [`Top`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -60,34 +60,43 @@ pub trait Top: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.nested_packages.Top`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const TOP_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.nested_packages.Top",
-    revision: 0,
-    fingerprint: 0x5ccd_87f1_63f2_80d0,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Climb",
-            path: "/golden.nested_packages.Top/Climb",
-            ordinal: 0x2cca_f737_27cf_eb32,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.nested_packages.a.b.Deep",
-            output: "golden.nested_packages.Shared",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Fall",
-            path: "/golden.nested_packages.Top/Fall",
-            ordinal: 0x4d67_5c5d_fa82_bcc3,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.nested_packages.Shared",
-            output: "golden.nested_packages.a.Shared",
-        },
-    ],
-    file_descriptor_set: b"\n:\n\x0Balike.proto\x12\x19golden.nested_packages.ab\"\x08\n\x06Sharedb\x06proto3\n\xE2\x01\n\x10below_that.proto\x12\x1Agolden.nested_packages.a.b\"Q\n\x04Deep\x12?\n\x06shared\x18\x01 \x01(\x0B2'.golden.nested_packages.a.b.Deep.SharedR\x06shared\x1A\x08\n\x06Shared2W\n\x03Top\x12P\n\x03Dig\x12 .golden.nested_packages.a.b.Deep\x1A'.golden.nested_packages.a.b.Deep.Sharedb\x06proto3\n\x81\x01\n\x0Bbelow.proto\x12\x18golden.nested_packages.a\x1A\x10below_that.proto\">\n\x06Shared\x124\n\x04deep\x18\x01 \x01(\x0B2 .golden.nested_packages.a.b.DeepR\x04deepb\x06proto3\n\xB2\x03\n\x0Cschema.proto\x12\x16golden.nested_packages\x1A\x0Bbelow.proto\x1A\x10below_that.proto\x1A\x0Balike.proto\"\xB6\x01\n\x06Shared\x126\n\x05below\x18\x01 \x01(\x0B2 .golden.nested_packages.a.SharedR\x05below\x12;\n\x04deep\x18\x02 \x01(\x0B2'.golden.nested_packages.a.b.Deep.SharedR\x04deep\x127\n\x05alike\x18\x03 \x01(\x0B2!.golden.nested_packages.ab.SharedR\x05alike2\x9C\x01\n\x03Top\x12I\n\x05Climb\x12 .golden.nested_packages.a.b.Deep\x1A\x1E.golden.nested_packages.Shared\x12J\n\x04Fall\x12\x1E.golden.nested_packages.Shared\x1A .golden.nested_packages.a.Shared0\x01b\x06proto3",
+pub const TOP_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(8, &[]), (40, &[]), (16, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.nested_packages.Top",
+        revision: 0,
+        fingerprint: 0x5ccd_87f1_63f2_80d0,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Climb",
+                path: "/golden.nested_packages.Top/Climb",
+                ordinal: 0x2cca_f737_27cf_eb32,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.nested_packages.a.b.Deep",
+                output: "golden.nested_packages.Shared",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Fall",
+                path: "/golden.nested_packages.Top/Fall",
+                ordinal: 0x4d67_5c5d_fa82_bcc3,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.nested_packages.Shared",
+                output: "golden.nested_packages.a.Shared",
+                request: FOOTPRINTS.of(1),
+                response: FOOTPRINTS.of(2),
+            },
+        ],
+        file_descriptor_set: b"\n:\n\x0Balike.proto\x12\x19golden.nested_packages.ab\"\x08\n\x06Sharedb\x06proto3\n\xE2\x01\n\x10below_that.proto\x12\x1Agolden.nested_packages.a.b\"Q\n\x04Deep\x12?\n\x06shared\x18\x01 \x01(\x0B2'.golden.nested_packages.a.b.Deep.SharedR\x06shared\x1A\x08\n\x06Shared2W\n\x03Top\x12P\n\x03Dig\x12 .golden.nested_packages.a.b.Deep\x1A'.golden.nested_packages.a.b.Deep.Sharedb\x06proto3\n\x81\x01\n\x0Bbelow.proto\x12\x18golden.nested_packages.a\x1A\x10below_that.proto\">\n\x06Shared\x124\n\x04deep\x18\x01 \x01(\x0B2 .golden.nested_packages.a.b.DeepR\x04deepb\x06proto3\n\xB2\x03\n\x0Cschema.proto\x12\x16golden.nested_packages\x1A\x0Bbelow.proto\x1A\x10below_that.proto\x1A\x0Balike.proto\"\xB6\x01\n\x06Shared\x126\n\x05below\x18\x01 \x01(\x0B2 .golden.nested_packages.a.SharedR\x05below\x12;\n\x04deep\x18\x02 \x01(\x0B2'.golden.nested_packages.a.b.Deep.SharedR\x04deep\x127\n\x05alike\x18\x03 \x01(\x0B2!.golden.nested_packages.ab.SharedR\x05alike2\x9C\x01\n\x03Top\x12I\n\x05Climb\x12 .golden.nested_packages.a.b.Deep\x1A\x1E.golden.nested_packages.Shared\x12J\n\x04Fall\x12\x1E.golden.nested_packages.Shared\x1A .golden.nested_packages.a.Shared0\x01b\x06proto3",
+    }
 };
 /// Serves [`Top`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -40,24 +40,31 @@ pub trait Homeless: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `Homeless`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const HOMELESS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "Homeless",
-    revision: 0,
-    fingerprint: 0x6f5e_a177_7477_c924,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Find",
-            path: "/Homeless/Find",
-            ordinal: 0x5a03_2714_69f0_72e9,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "Place",
-            output: "Place",
-        },
-    ],
-    file_descriptor_set: b"\nC\n\x0Cschema.proto\"\x07\n\x05Place2\"\n\x08Homeless\x12\x16\n\x04Find\x12\x06.Place\x1A\x06.Placeb\x06proto3",
+pub const HOMELESS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(0, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "Homeless",
+        revision: 0,
+        fingerprint: 0x6f5e_a177_7477_c924,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Find",
+                path: "/Homeless/Find",
+                ordinal: 0x5a03_2714_69f0_72e9,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "Place",
+                output: "Place",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\nC\n\x0Cschema.proto\"\x07\n\x05Place2\"\n\x08Homeless\x12\x16\n\x04Find\x12\x06.Place\x1A\x06.Placeb\x06proto3",
+    }
 };
 /// Serves [`Homeless`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -48,24 +48,31 @@ pub trait Keywords: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.package_keywords.type.async.Self.crate.match.Keywords`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const KEYWORDS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.package_keywords.type.async.Self.crate.match.Keywords",
-    revision: 0,
-    fingerprint: 0x2c1c_0f73_faf0_3a08,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Use",
-            path: "/golden.package_keywords.type.async.Self.crate.match.Keywords/Use",
-            ordinal: 0x85a5_fe7c_4984_8288,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.package_keywords.type.async.Self.crate.match.Local",
-            output: "golden.package_keywords.super.self.try.Remote",
-        },
-    ],
-    file_descriptor_set: b"\n\x9C\x01\n\x0Bother.proto\x12&golden.package_keywords.super.self.try\"]\n\x06Remote\x12J\n\x05inner\x18\x01 \x01(\x0B24.golden.package_keywords.super.self.try.Remote.InnerR\x05inner\x1A\x07\n\x05Innerb\x06proto3\n\xAC\x02\n\x0Cschema.proto\x123golden.package_keywords.type.async.Self.crate.match\x1A\x0Bother.proto\"S\n\x05Local\x12J\n\x05inner\x18\x01 \x01(\x0B24.golden.package_keywords.super.self.try.Remote.InnerR\x05inner2}\n\x08Keywords\x12q\n\x03Use\x12:.golden.package_keywords.type.async.Self.crate.match.Local\x1A..golden.package_keywords.super.self.try.Remoteb\x06proto3",
+pub const KEYWORDS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(8, &[]), (8, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.package_keywords.type.async.Self.crate.match.Keywords",
+        revision: 0,
+        fingerprint: 0x2c1c_0f73_faf0_3a08,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Use",
+                path: "/golden.package_keywords.type.async.Self.crate.match.Keywords/Use",
+                ordinal: 0x85a5_fe7c_4984_8288,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.package_keywords.type.async.Self.crate.match.Local",
+                output: "golden.package_keywords.super.self.try.Remote",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+        ],
+        file_descriptor_set: b"\n\x9C\x01\n\x0Bother.proto\x12&golden.package_keywords.super.self.try\"]\n\x06Remote\x12J\n\x05inner\x18\x01 \x01(\x0B24.golden.package_keywords.super.self.try.Remote.InnerR\x05inner\x1A\x07\n\x05Innerb\x06proto3\n\xAC\x02\n\x0Cschema.proto\x123golden.package_keywords.type.async.Self.crate.match\x1A\x0Bother.proto\"S\n\x05Local\x12J\n\x05inner\x18\x01 \x01(\x0B24.golden.package_keywords.super.self.try.Remote.InnerR\x05inner2}\n\x08Keywords\x12q\n\x03Use\x12:.golden.package_keywords.type.async.Self.crate.match.Local\x1A..golden.package_keywords.super.self.try.Remoteb\x06proto3",
+    }
 };
 /// Serves [`Keywords`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -39,34 +39,43 @@ pub trait Shelf: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.packages.v1.Shelf`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const SHELF_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.packages.v1.Shelf",
-    revision: 0,
-    fingerprint: 0x807e_f0b9_c7ea_6cde,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Put",
-            path: "/golden.packages.v1.Shelf/Put",
-            ordinal: 0x9117_c765_26e0_a997,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.packages.common.Book",
-            output: "golden.packages.v1.deeper.Place",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Find",
-            path: "/golden.packages.v1.Shelf/Find",
-            ordinal: 0x3de8_1da0_01fe_d45f,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.packages.common.Book.Title",
-            output: "golden.packages.common.Book",
-        },
-    ],
-    file_descriptor_set: b"\n\x8D\x01\n\x0Ccommon.proto\x12\x16golden.packages.common\"]\n\x04Book\x128\n\x05title\x18\x01 \x01(\x0B2\".golden.packages.common.Book.TitleR\x05title\x1A\x1B\n\x05Title\x12\x12\n\x04text\x18\x01 \x01(\tR\x04textb\x06proto3\n\x9C\x01\n\x0Cdeeper.proto\x12\x19golden.packages.v1.deeper\x1A\x0Ccommon.proto\"Y\n\x05Place\x12\x14\n\x05shelf\x18\x01 \x01(\rR\x05shelf\x12:\n\tneighbour\x18\x02 \x01(\x0B2\x1C.golden.packages.common.BookR\tneighbourP\0b\x06proto3\n\xE3\x01\n\x0Cschema.proto\x12\x12golden.packages.v1\x1A\x0Ccommon.proto\x1A\x0Cdeeper.proto2\x9A\x01\n\x05Shelf\x12E\n\x03Put\x12\x1C.golden.packages.common.Book\x1A .golden.packages.v1.deeper.Place\x12J\n\x04Find\x12\".golden.packages.common.Book.Title\x1A\x1C.golden.packages.common.Book0\x01b\x06proto3",
+pub const SHELF_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(32, &[[1, 5, 2]]), (48, &[[2, 5, 0]]), (24, &[[1, 0, 0]])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.packages.v1.Shelf",
+        revision: 0,
+        fingerprint: 0x807e_f0b9_c7ea_6cde,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Put",
+                path: "/golden.packages.v1.Shelf/Put",
+                ordinal: 0x9117_c765_26e0_a997,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.packages.common.Book",
+                output: "golden.packages.v1.deeper.Place",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Find",
+                path: "/golden.packages.v1.Shelf/Find",
+                ordinal: 0x3de8_1da0_01fe_d45f,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.packages.common.Book.Title",
+                output: "golden.packages.common.Book",
+                request: FOOTPRINTS.of(2),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\n\x8D\x01\n\x0Ccommon.proto\x12\x16golden.packages.common\"]\n\x04Book\x128\n\x05title\x18\x01 \x01(\x0B2\".golden.packages.common.Book.TitleR\x05title\x1A\x1B\n\x05Title\x12\x12\n\x04text\x18\x01 \x01(\tR\x04textb\x06proto3\n\x9C\x01\n\x0Cdeeper.proto\x12\x19golden.packages.v1.deeper\x1A\x0Ccommon.proto\"Y\n\x05Place\x12\x14\n\x05shelf\x18\x01 \x01(\rR\x05shelf\x12:\n\tneighbour\x18\x02 \x01(\x0B2\x1C.golden.packages.common.BookR\tneighbourP\0b\x06proto3\n\xE3\x01\n\x0Cschema.proto\x12\x12golden.packages.v1\x1A\x0Ccommon.proto\x1A\x0Cdeeper.proto2\x9A\x01\n\x05Shelf\x12E\n\x03Put\x12\x1C.golden.packages.common.Book\x1A .golden.packages.v1.deeper.Place\x12J\n\x04Find\x12\".golden.packages.common.Book.Title\x1A\x1C.golden.packages.common.Book0\x01b\x06proto3",
+    }
 };
 /// Serves [`Shelf`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -283,44 +283,62 @@ pub trait Prelude: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.prelude.v1.Prelude`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const PRELUDE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.prelude.v1.Prelude",
-    revision: 0,
-    fingerprint: 0x15b6_f22e_10a1_13d3,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Convert",
-            path: "/golden.prelude.v1.Prelude/Convert",
-            ordinal: 0x46fe_6581_b698_9746,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.prelude.v1.Option",
-            output: "golden.prelude.v1.Result",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Watch",
-            path: "/golden.prelude.v1.Prelude/Watch",
-            ordinal: 0xca82_32e6_1254_4841,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.prelude.v1.Status",
-            output: "golden.prelude.v1.Send",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Collect",
-            path: "/golden.prelude.v1.Prelude/Collect",
-            ordinal: 0x164c_e519_08ab_22c3,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.prelude.v1.Vec",
-            output: "golden.prelude.v1.String",
-        },
-    ],
-    file_descriptor_set: b"\n\xD3\x06\n\x0Cschema.proto\x12\x11golden.prelude.v1\"7\n\x06Option\x12-\n\x04some\x18\x01 \x01(\x0B2\x19.golden.prelude.v1.StringR\x04some\"n\n\x06Result\x12+\n\x02ok\x18\x01 \x01(\x0B2\x19.golden.prelude.v1.OptionH\0R\x02ok\x12-\n\x03err\x18\x02 \x01(\x0B2\x19.golden.prelude.v1.StatusH\0R\x03errB\x08\n\x06result\"2\n\x06Status\x12(\n\x03vec\x18\x01 \x01(\x0B2\x16.golden.prelude.v1.VecR\x03vec\"6\n\x03Vec\x12/\n\x05items\x18\x01 \x03(\x0B2\x19.golden.prelude.v1.StringR\x05items\"\x1E\n\x06String\x12\x14\n\x05bytes\x18\x01 \x01(\x0CR\x05bytes\"0\n\x04Send\x12(\n\x03box\x18\x01 \x01(\x0B2\x16.golden.prelude.v1.BoxR\x03box\"8\n\x03Box\x121\n\x06future\x18\x01 \x01(\x0B2\x19.golden.prelude.v1.FutureR\x06future\">\n\x06Future\x124\n\x07default\x18\x01 \x01(\x0B2\x1A.golden.prelude.v1.DefaultR\x07default\"9\n\x07Default\x12.\n\x05clone\x18\x01 \x01(\x0B2\x18.golden.prelude.v1.CloneR\x05clone\"7\n\x05Clone\x12.\n\x05debug\x18\x01 \x01(\x0B2\x18.golden.prelude.v1.DebugR\x05debug\"\x07\n\x05Debug2\xC9\x01\n\x07Prelude\x12?\n\x07Convert\x12\x19.golden.prelude.v1.Option\x1A\x19.golden.prelude.v1.Result\x12=\n\x05Watch\x12\x19.golden.prelude.v1.Status\x1A\x17.golden.prelude.v1.Send0\x01\x12>\n\x07Collect\x12\x16.golden.prelude.v1.Vec\x1A\x19.golden.prelude.v1.String(\x01b\x06proto3",
+pub const PRELUDE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[
+            (40, &[]),
+            (56, &[[2, 5, 2]]),
+            (32, &[[1, 5, 4]]),
+            (40, &[]),
+            (24, &[[1, 6, 5]]),
+            (32, &[]),
+        ],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.prelude.v1.Prelude",
+        revision: 0,
+        fingerprint: 0x15b6_f22e_10a1_13d3,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Convert",
+                path: "/golden.prelude.v1.Prelude/Convert",
+                ordinal: 0x46fe_6581_b698_9746,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.prelude.v1.Option",
+                output: "golden.prelude.v1.Result",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Watch",
+                path: "/golden.prelude.v1.Prelude/Watch",
+                ordinal: 0xca82_32e6_1254_4841,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.prelude.v1.Status",
+                output: "golden.prelude.v1.Send",
+                request: FOOTPRINTS.of(2),
+                response: FOOTPRINTS.of(3),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Collect",
+                path: "/golden.prelude.v1.Prelude/Collect",
+                ordinal: 0x164c_e519_08ab_22c3,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.prelude.v1.Vec",
+                output: "golden.prelude.v1.String",
+                request: FOOTPRINTS.of(4),
+                response: FOOTPRINTS.of(5),
+            },
+        ],
+        file_descriptor_set: b"\n\xD3\x06\n\x0Cschema.proto\x12\x11golden.prelude.v1\"7\n\x06Option\x12-\n\x04some\x18\x01 \x01(\x0B2\x19.golden.prelude.v1.StringR\x04some\"n\n\x06Result\x12+\n\x02ok\x18\x01 \x01(\x0B2\x19.golden.prelude.v1.OptionH\0R\x02ok\x12-\n\x03err\x18\x02 \x01(\x0B2\x19.golden.prelude.v1.StatusH\0R\x03errB\x08\n\x06result\"2\n\x06Status\x12(\n\x03vec\x18\x01 \x01(\x0B2\x16.golden.prelude.v1.VecR\x03vec\"6\n\x03Vec\x12/\n\x05items\x18\x01 \x03(\x0B2\x19.golden.prelude.v1.StringR\x05items\"\x1E\n\x06String\x12\x14\n\x05bytes\x18\x01 \x01(\x0CR\x05bytes\"0\n\x04Send\x12(\n\x03box\x18\x01 \x01(\x0B2\x16.golden.prelude.v1.BoxR\x03box\"8\n\x03Box\x121\n\x06future\x18\x01 \x01(\x0B2\x19.golden.prelude.v1.FutureR\x06future\">\n\x06Future\x124\n\x07default\x18\x01 \x01(\x0B2\x1A.golden.prelude.v1.DefaultR\x07default\"9\n\x07Default\x12.\n\x05clone\x18\x01 \x01(\x0B2\x18.golden.prelude.v1.CloneR\x05clone\"7\n\x05Clone\x12.\n\x05debug\x18\x01 \x01(\x0B2\x18.golden.prelude.v1.DebugR\x05debug\"\x07\n\x05Debug2\xC9\x01\n\x07Prelude\x12?\n\x07Convert\x12\x19.golden.prelude.v1.Option\x1A\x19.golden.prelude.v1.Result\x12=\n\x05Watch\x12\x19.golden.prelude.v1.Status\x1A\x17.golden.prelude.v1.Send0\x01\x12>\n\x07Collect\x12\x16.golden.prelude.v1.Vec\x1A\x19.golden.prelude.v1.String(\x01b\x06proto3",
+    }
 };
 /// Serves [`Prelude`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

@@ -152,24 +152,31 @@ pub trait Old: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.proto2.v1.Old`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const OLD_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.proto2.v1.Old",
-    revision: 0,
-    fingerprint: 0x1951_24f3_4795_6f20,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Do",
-            path: "/golden.proto2.v1.Old/Do",
-            ordinal: 0xe383_9eb7_8f43_7161,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.proto2.v1.Request",
-            output: "golden.proto2.v1.Reply",
-        },
-    ],
-    file_descriptor_set: b"\n\xC1\x03\n\x0Cschema.proto\x12\x10golden.proto2.v1\"\xC8\x01\n\x07Request\x12\x12\n\x04name\x18\x01 \x02(\tR\x04name\x12\x17\n\x05count\x18\x02 \x01(\x05:\x017R\x05count\x122\n\x04item\x18\x03 \x03(\n2\x1E.golden.proto2.v1.Request.ItemR\x04item\x129\n\x05level\x18\x04 \x01(\x0E2\x17.golden.proto2.v1.Level:\nLEVEL_HIGHR\x05level\x1A\x1A\n\x04Item\x12\x12\n\x04data\x18\x01 \x01(\x0CR\x04data*\x05\x08d\x10\xC9\x01\"<\n\x05Reply\x123\n\x07request\x18\x01 \x01(\x0B2\x19.golden.proto2.v1.RequestR\x07request*&\n\x05Level\x12\r\n\tLEVEL_LOW\x10\x01\x12\x0E\n\nLEVEL_HIGH\x10\x022?\n\x03Old\x128\n\x02Do\x12\x19.golden.proto2.v1.Request\x1A\x17.golden.proto2.v1.Reply:-\n\x04note\x12\x19.golden.proto2.v1.Request\x18d \x01(\tR\x04note",
+pub const OLD_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(64, &[[1, 0, 0], [3, 6, 2]]), (72, &[[1, 5, 0]]), (32, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.proto2.v1.Old",
+        revision: 0,
+        fingerprint: 0x1951_24f3_4795_6f20,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Do",
+                path: "/golden.proto2.v1.Old/Do",
+                ordinal: 0xe383_9eb7_8f43_7161,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.proto2.v1.Request",
+                output: "golden.proto2.v1.Reply",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+        ],
+        file_descriptor_set: b"\n\xC1\x03\n\x0Cschema.proto\x12\x10golden.proto2.v1\"\xC8\x01\n\x07Request\x12\x12\n\x04name\x18\x01 \x02(\tR\x04name\x12\x17\n\x05count\x18\x02 \x01(\x05:\x017R\x05count\x122\n\x04item\x18\x03 \x03(\n2\x1E.golden.proto2.v1.Request.ItemR\x04item\x129\n\x05level\x18\x04 \x01(\x0E2\x17.golden.proto2.v1.Level:\nLEVEL_HIGHR\x05level\x1A\x1A\n\x04Item\x12\x12\n\x04data\x18\x01 \x01(\x0CR\x04data*\x05\x08d\x10\xC9\x01\"<\n\x05Reply\x123\n\x07request\x18\x01 \x01(\x0B2\x19.golden.proto2.v1.RequestR\x07request*&\n\x05Level\x12\r\n\tLEVEL_LOW\x10\x01\x12\x0E\n\nLEVEL_HIGH\x10\x022?\n\x03Old\x128\n\x02Do\x12\x19.golden.proto2.v1.Request\x1A\x17.golden.proto2.v1.Reply:-\n\x04note\x12\x19.golden.proto2.v1.Request\x18d \x01(\tR\x04note",
+    }
 };
 /// Serves [`Old`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

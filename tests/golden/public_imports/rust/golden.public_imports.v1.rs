@@ -45,24 +45,31 @@ pub trait Facade: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.public_imports.v1.Facade`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const FACADE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.public_imports.v1.Facade",
-    revision: 0,
-    fingerprint: 0xfa98_b0fc_1fa3_0eee,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Exchange",
-            path: "/golden.public_imports.v1.Facade/Exchange",
-            ordinal: 0x953b_a77a_d9c3_6695,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.public_imports.base.Base",
-            output: "golden.public_imports.v1.Middle",
-        },
-    ],
-    file_descriptor_set: b"\nV\n\nbase.proto\x12\x1Agolden.public_imports.base\"$\n\x04Base\"\x1C\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\0b\x06proto3\n\xB7\x01\n\x0Cmiddle.proto\x12\x18golden.public_imports.v1\x1A\nbase.proto\"y\n\x06Middle\x124\n\x04base\x18\x01 \x01(\x0B2 .golden.public_imports.base.BaseR\x04base\x129\n\x04kind\x18\x02 \x01(\x0E2%.golden.public_imports.base.Base.KindR\x04kindb\x06proto3\nN\n\x0Cfacade.proto\x12\x18golden.public_imports.v1\x1A\nbase.proto\x1A\x0Cmiddle.protoP\0P\x01b\x06proto3\n\x98\x01\n\x0Cschema.proto\x12\x18golden.public_imports.v1\x1A\x0Cfacade.proto2X\n\x06Facade\x12N\n\x08Exchange\x12 .golden.public_imports.base.Base\x1A .golden.public_imports.v1.Middleb\x06proto3",
+pub const FACADE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(0, &[]), (16, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.public_imports.v1.Facade",
+        revision: 0,
+        fingerprint: 0xfa98_b0fc_1fa3_0eee,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Exchange",
+                path: "/golden.public_imports.v1.Facade/Exchange",
+                ordinal: 0x953b_a77a_d9c3_6695,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.public_imports.base.Base",
+                output: "golden.public_imports.v1.Middle",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+        ],
+        file_descriptor_set: b"\nV\n\nbase.proto\x12\x1Agolden.public_imports.base\"$\n\x04Base\"\x1C\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\0b\x06proto3\n\xB7\x01\n\x0Cmiddle.proto\x12\x18golden.public_imports.v1\x1A\nbase.proto\"y\n\x06Middle\x124\n\x04base\x18\x01 \x01(\x0B2 .golden.public_imports.base.BaseR\x04base\x129\n\x04kind\x18\x02 \x01(\x0E2%.golden.public_imports.base.Base.KindR\x04kindb\x06proto3\nN\n\x0Cfacade.proto\x12\x18golden.public_imports.v1\x1A\nbase.proto\x1A\x0Cmiddle.protoP\0P\x01b\x06proto3\n\x98\x01\n\x0Cschema.proto\x12\x18golden.public_imports.v1\x1A\x0Cfacade.proto2X\n\x06Facade\x12N\n\x08Exchange\x12 .golden.public_imports.base.Base\x1A .golden.public_imports.v1.Middleb\x06proto3",
+    }
 };
 /// Serves [`Facade`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]

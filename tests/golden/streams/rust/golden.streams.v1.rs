@@ -36,13 +36,15 @@ impl ::daemoneye_ipc::prost::Name for Chunk {
 pub trait Nothing: ::core::marker::Send + ::core::marker::Sync + 'static {}
 /// Describes the service `golden.streams.v1.Nothing`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const NOTHING_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.streams.v1.Nothing",
-    revision: 0,
-    fingerprint: 0x7bb4_bfb3_c4a3_5df4,
-    compatible: &[],
-    methods: &[],
-    file_descriptor_set: b"\n\xBE\x01\n\x1Bgoogle/protobuf/empty.proto\x12\x0Fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFB\x03\n\x0Cschema.proto\x12\x11golden.streams.v1\x1A\x1Bgoogle/protobuf/empty.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x1B\n\x05Chunk\x12\x12\n\x04data\x18\x01 \x01(\x0CR\x04data2\x0E\n\x07Nothing\x1A\x03\x88\x02\x012\xE4\x02\n\x07Streams\x12A\n\x03Get\x12\x18.golden.streams.v1.Chunk\x1A\x18.golden.streams.v1.Chunk\"\x06\x88\x02\x01\x90\x02\x01\x12B\n\x04List\x12\x16.google.protobuf.Empty\x1A\x18.golden.streams.v1.Chunk\"\x06\x88\x02\x01\x90\x02\x020\x01\x12D\n\x06Upload\x12\x18.golden.streams.v1.Chunk\x1A\x16.google.protobuf.Empty\"\x06\x88\x02\x01\x90\x02\0(\x01\x12J\n\x04Chat\x12\x1A.google.protobuf.Timestamp\x1A\x1A.google.protobuf.Timestamp\"\x06\x88\x02\x01\x90\x02\x02(\x010\x01\x12;\n\x05Drain\x12\x16.google.protobuf.Empty\x1A\x16.google.protobuf.Empty(\x010\x01\x1A\x03\x88\x02\x01b\x06proto3",
+pub const NOTHING_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.streams.v1.Nothing",
+        revision: 0,
+        fingerprint: 0x7bb4_bfb3_c4a3_5df4,
+        compatible: &[],
+        methods: &[],
+        file_descriptor_set: b"\n\xBE\x01\n\x1Bgoogle/protobuf/empty.proto\x12\x0Fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFB\x03\n\x0Cschema.proto\x12\x11golden.streams.v1\x1A\x1Bgoogle/protobuf/empty.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x1B\n\x05Chunk\x12\x12\n\x04data\x18\x01 \x01(\x0CR\x04data2\x0E\n\x07Nothing\x1A\x03\x88\x02\x012\xE4\x02\n\x07Streams\x12A\n\x03Get\x12\x18.golden.streams.v1.Chunk\x1A\x18.golden.streams.v1.Chunk\"\x06\x88\x02\x01\x90\x02\x01\x12B\n\x04List\x12\x16.google.protobuf.Empty\x1A\x18.golden.streams.v1.Chunk\"\x06\x88\x02\x01\x90\x02\x020\x01\x12D\n\x06Upload\x12\x18.golden.streams.v1.Chunk\x1A\x16.google.protobuf.Empty\"\x06\x88\x02\x01\x90\x02\0(\x01\x12J\n\x04Chat\x12\x1A.google.protobuf.Timestamp\x1A\x1A.google.protobuf.Timestamp\"\x06\x88\x02\x01\x90\x02\x02(\x010\x01\x12;\n\x05Drain\x12\x16.google.protobuf.Empty\x1A\x16.google.protobuf.Empty(\x010\x01\x1A\x03\x88\x02\x01b\x06proto3",
+    }
 };
 /// Serves [`Nothing`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
@@ -202,64 +204,79 @@ pub trait Streams: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.streams.v1.Streams`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const STREAMS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.streams.v1.Streams",
-    revision: 0,
-    fingerprint: 0xc7e0_c389_0a39_f2a4,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Get",
-            path: "/golden.streams.v1.Streams/Get",
-            ordinal: 0xc641_8ee5_d4f5_81dc,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
-            access: &[],
-            input: "golden.streams.v1.Chunk",
-            output: "golden.streams.v1.Chunk",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "List",
-            path: "/golden.streams.v1.Streams/List",
-            ordinal: 0x785d_2e14_24ed_ebff,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Idempotent,
-            access: &[],
-            input: "google.protobuf.Empty",
-            output: "golden.streams.v1.Chunk",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Upload",
-            path: "/golden.streams.v1.Streams/Upload",
-            ordinal: 0xd0d8_317f_64c4_0b7f,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.streams.v1.Chunk",
-            output: "google.protobuf.Empty",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Chat",
-            path: "/golden.streams.v1.Streams/Chat",
-            ordinal: 0x698a_58cc_fd4d_19f6,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::BidiStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Idempotent,
-            access: &[],
-            input: "google.protobuf.Timestamp",
-            output: "google.protobuf.Timestamp",
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Drain",
-            path: "/golden.streams.v1.Streams/Drain",
-            ordinal: 0xd2d0_8b28_4a19_760e,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::BidiStreaming,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "google.protobuf.Empty",
-            output: "google.protobuf.Empty",
-        },
-    ],
-    file_descriptor_set: b"\n\xBE\x01\n\x1Bgoogle/protobuf/empty.proto\x12\x0Fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFB\x03\n\x0Cschema.proto\x12\x11golden.streams.v1\x1A\x1Bgoogle/protobuf/empty.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x1B\n\x05Chunk\x12\x12\n\x04data\x18\x01 \x01(\x0CR\x04data2\x0E\n\x07Nothing\x1A\x03\x88\x02\x012\xE4\x02\n\x07Streams\x12A\n\x03Get\x12\x18.golden.streams.v1.Chunk\x1A\x18.golden.streams.v1.Chunk\"\x06\x88\x02\x01\x90\x02\x01\x12B\n\x04List\x12\x16.google.protobuf.Empty\x1A\x18.golden.streams.v1.Chunk\"\x06\x88\x02\x01\x90\x02\x020\x01\x12D\n\x06Upload\x12\x18.golden.streams.v1.Chunk\x1A\x16.google.protobuf.Empty\"\x06\x88\x02\x01\x90\x02\0(\x01\x12J\n\x04Chat\x12\x1A.google.protobuf.Timestamp\x1A\x1A.google.protobuf.Timestamp\"\x06\x88\x02\x01\x90\x02\x02(\x010\x01\x12;\n\x05Drain\x12\x16.google.protobuf.Empty\x1A\x16.google.protobuf.Empty(\x010\x01\x1A\x03\x88\x02\x01b\x06proto3",
+pub const STREAMS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(32, &[]), (0, &[]), (16, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.streams.v1.Streams",
+        revision: 0,
+        fingerprint: 0xc7e0_c389_0a39_f2a4,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Get",
+                path: "/golden.streams.v1.Streams/Get",
+                ordinal: 0xc641_8ee5_d4f5_81dc,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
+                access: &[],
+                input: "golden.streams.v1.Chunk",
+                output: "golden.streams.v1.Chunk",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "List",
+                path: "/golden.streams.v1.Streams/List",
+                ordinal: 0x785d_2e14_24ed_ebff,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ServerStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Idempotent,
+                access: &[],
+                input: "google.protobuf.Empty",
+                output: "golden.streams.v1.Chunk",
+                request: FOOTPRINTS.of(1),
+                response: FOOTPRINTS.of(0),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Upload",
+                path: "/golden.streams.v1.Streams/Upload",
+                ordinal: 0xd0d8_317f_64c4_0b7f,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::ClientStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.streams.v1.Chunk",
+                output: "google.protobuf.Empty",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(1),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Chat",
+                path: "/golden.streams.v1.Streams/Chat",
+                ordinal: 0x698a_58cc_fd4d_19f6,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::BidiStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Idempotent,
+                access: &[],
+                input: "google.protobuf.Timestamp",
+                output: "google.protobuf.Timestamp",
+                request: FOOTPRINTS.of(2),
+                response: FOOTPRINTS.of(2),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Drain",
+                path: "/golden.streams.v1.Streams/Drain",
+                ordinal: 0xd2d0_8b28_4a19_760e,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::BidiStreaming,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "google.protobuf.Empty",
+                output: "google.protobuf.Empty",
+                request: FOOTPRINTS.of(1),
+                response: FOOTPRINTS.of(1),
+            },
+        ],
+        file_descriptor_set: b"\n\xBE\x01\n\x1Bgoogle/protobuf/empty.proto\x12\x0Fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFB\x03\n\x0Cschema.proto\x12\x11golden.streams.v1\x1A\x1Bgoogle/protobuf/empty.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x1B\n\x05Chunk\x12\x12\n\x04data\x18\x01 \x01(\x0CR\x04data2\x0E\n\x07Nothing\x1A\x03\x88\x02\x012\xE4\x02\n\x07Streams\x12A\n\x03Get\x12\x18.golden.streams.v1.Chunk\x1A\x18.golden.streams.v1.Chunk\"\x06\x88\x02\x01\x90\x02\x01\x12B\n\x04List\x12\x16.google.protobuf.Empty\x1A\x18.golden.streams.v1.Chunk\"\x06\x88\x02\x01\x90\x02\x020\x01\x12D\n\x06Upload\x12\x18.golden.streams.v1.Chunk\x1A\x16.google.protobuf.Empty\"\x06\x88\x02\x01\x90\x02\0(\x01\x12J\n\x04Chat\x12\x1A.google.protobuf.Timestamp\x1A\x1A.google.protobuf.Timestamp\"\x06\x88\x02\x01\x90\x02\x02(\x010\x01\x12;\n\x05Drain\x12\x16.google.protobuf.Empty\x1A\x16.google.protobuf.Empty(\x010\x01\x1A\x03\x88\x02\x01b\x06proto3",
+    }
 };
 /// Serves [`Streams`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
