@@ -204,10 +204,8 @@ impl<'a> Scan<'a> {
                 self.take(grown(32, 1, fresh))
             }
             (Shape::Varints(size), wire_type::DELIMITED) => {
-                let packed = self.delimited()?;
-                let ends = packed.iter().filter(|byte| **byte < 0x80).count();
-                let open = packed.last().is_some_and(|byte| *byte >= 0x80);
-                self.take(grown(size, ends as u64 + u64::from(open), fresh))
+                let count = varints(self.delimited()?);
+                self.take(grown(size, count, fresh))
             }
             (Shape::Fixed(size), wire_type::DELIMITED) => {
                 let len = self.delimited()?.len() as u64;
@@ -218,15 +216,9 @@ impl<'a> Scan<'a> {
                 self.take(grown(size, 1, fresh))
             }
             (Shape::Message(place), _) => {
-                let message = self.footprint.message(place);
                 // prost makes the box before it looks at what is to come into it.
-                self.take(boxed(size(message)))?;
-                match wire_type {
-                    wire_type::DELIMITED | wire_type::GROUP => {
-                        self.nested(message, number, wire_type, !first, depth)
-                    }
-                    _ => self.skip(number, wire_type, depth),
-                }
+                self.take(boxed(size(self.footprint.message(place))))?;
+                self.inner(place, number, wire_type, !first, depth)
             }
             (Shape::Messages(place), wire_type::DELIMITED | wire_type::GROUP) => {
                 let message = self.footprint.message(place);
@@ -239,6 +231,24 @@ impl<'a> Scan<'a> {
                 self.nested(entry, number, wire_type, false, depth)
             }
             // prost refuses those.
+            _ => self.skip(number, wire_type, depth),
+        }
+    }
+
+    /// A single message, if it is one.
+    fn inner(
+        &mut self,
+        place: u32,
+        number: u32,
+        wire_type: u8,
+        merged: bool,
+        depth: u32,
+    ) -> Result<(), Stop> {
+        match wire_type {
+            wire_type::DELIMITED | wire_type::GROUP => {
+                let message = self.footprint.message(place);
+                self.nested(message, number, wire_type, merged, depth)
+            }
             _ => self.skip(number, wire_type, depth),
         }
     }
@@ -329,6 +339,12 @@ impl<'a> Scan<'a> {
         self.rest = rest;
         Ok(taken)
     }
+}
+
+/// Packed numbers: those that end, and one that does not.
+fn varints(packed: &[u8]) -> u64 {
+    let ends = packed.iter().filter(|byte| **byte < 0x80).count() as u64;
+    ends + u64::from(packed.last().is_some_and(|byte| *byte >= 0x80))
 }
 
 fn nests(field: &[u32; 3]) -> bool {

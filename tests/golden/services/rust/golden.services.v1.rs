@@ -43,26 +43,31 @@ pub trait First: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.services.v1.First`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const FIRST_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.services.v1.First",
-    revision: 0,
-    fingerprint: 0xfe57_117b_c80f_0aae,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Ping",
-            path: "/golden.services.v1.First/Ping",
-            ordinal: 0xf602_1cee_9fbc_ff84,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.services.v1.Token",
-            output: "golden.services.v1.Token",
-            request: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-            response: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-        },
-    ],
-    file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+pub const FIRST_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(32, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.services.v1.First",
+        revision: 0,
+        fingerprint: 0xfe57_117b_c80f_0aae,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Ping",
+                path: "/golden.services.v1.First/Ping",
+                ordinal: 0xf602_1cee_9fbc_ff84,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.services.v1.Token",
+                output: "golden.services.v1.Token",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+    }
 };
 /// Serves [`First`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
@@ -191,38 +196,43 @@ pub trait HttpSecondV2: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.services.v1.HTTPSecondV2`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const HTTP_SECOND_V2_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.services.v1.HTTPSecondV2",
-    revision: 0,
-    fingerprint: 0x62f3_a646_2f89_db3a,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Ping",
-            path: "/golden.services.v1.HTTPSecondV2/Ping",
-            ordinal: 0xf609_b33e_b5e3_a4e0,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.services.v1.Token",
-            output: "golden.services.v1.Token",
-            request: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-            response: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-        },
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "GetURLList",
-            path: "/golden.services.v1.HTTPSecondV2/GetURLList",
-            ordinal: 0xc4c5_f8cf_5493_bcb7,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            access: &[],
-            input: "golden.services.v1.Token",
-            output: "golden.services.v1.Token",
-            request: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-            response: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-        },
-    ],
-    file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+pub const HTTP_SECOND_V2_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(32, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.services.v1.HTTPSecondV2",
+        revision: 0,
+        fingerprint: 0x62f3_a646_2f89_db3a,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Ping",
+                path: "/golden.services.v1.HTTPSecondV2/Ping",
+                ordinal: 0xf609_b33e_b5e3_a4e0,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.services.v1.Token",
+                output: "golden.services.v1.Token",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "GetURLList",
+                path: "/golden.services.v1.HTTPSecondV2/GetURLList",
+                ordinal: 0xc4c5_f8cf_5493_bcb7,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.services.v1.Token",
+                output: "golden.services.v1.Token",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+    }
 };
 /// Serves [`HttpSecondV2`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
@@ -366,26 +376,31 @@ pub trait H: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.services.v1.H`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const H_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.services.v1.H",
-    revision: 0,
-    fingerprint: 0x868c_fefa_3d6c_18bb,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Ping",
-            path: "/golden.services.v1.H/Ping",
-            ordinal: 0xfa10_ebf7_d7d4_72fc,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            input: "golden.services.v1.Token",
-            output: "golden.services.v1.Token",
-            request: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-            response: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-            access: &[],
-        },
-    ],
-    file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+pub const H_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(32, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.services.v1.H",
+        revision: 0,
+        fingerprint: 0x868c_fefa_3d6c_18bb,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Ping",
+                path: "/golden.services.v1.H/Ping",
+                ordinal: 0xfa10_ebf7_d7d4_72fc,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.services.v1.Token",
+                output: "golden.services.v1.Token",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+    }
 };
 /// Serves [`H`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
@@ -508,26 +523,31 @@ pub trait Self_: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 /// Describes the service `golden.services.v1.Self`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
-pub const SELF_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = &::daemoneye_ipc::descriptor::ServiceDescriptor {
-    name: "golden.services.v1.Self",
-    revision: 0,
-    fingerprint: 0x5797_4370_e1cf_4df0,
-    compatible: &[],
-    methods: &[
-        ::daemoneye_ipc::descriptor::MethodDescriptor {
-            name: "Ping",
-            path: "/golden.services.v1.Self/Ping",
-            ordinal: 0x0924_bd1a_9a67_97b8,
-            kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
-            idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
-            input: "golden.services.v1.Token",
-            output: "golden.services.v1.Token",
-            request: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-            response: ::daemoneye_ipc::descriptor::Footprint::OPAQUE,
-            access: &[],
-        },
-    ],
-    file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+pub const SELF_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
+    const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
+        &[(32, &[])],
+    );
+    &::daemoneye_ipc::descriptor::ServiceDescriptor {
+        name: "golden.services.v1.Self",
+        revision: 0,
+        fingerprint: 0x5797_4370_e1cf_4df0,
+        compatible: &[],
+        methods: &[
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "Ping",
+                path: "/golden.services.v1.Self/Ping",
+                ordinal: 0x0924_bd1a_9a67_97b8,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::Unknown,
+                access: &[],
+                input: "golden.services.v1.Token",
+                output: "golden.services.v1.Token",
+                request: FOOTPRINTS.of(0),
+                response: FOOTPRINTS.of(0),
+            },
+        ],
+        file_descriptor_set: b"\n\xAC\x03\n\x0Cschema.proto\x12\x12golden.services.v1\"\x1D\n\x05Token\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05value2E\n\x05First\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2\x90\x01\n\x0CHTTPSecondV2\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token\x12B\n\nGetURLList\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2A\n\x01H\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Token2D\n\x04Self\x12<\n\x04Ping\x12\x19.golden.services.v1.Token\x1A\x19.golden.services.v1.Tokenb\x06proto3",
+    }
 };
 /// Serves [`Self_`] handlers: add it to a server.
 #[allow(dead_code, unreachable_pub)]
