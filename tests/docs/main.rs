@@ -9,6 +9,7 @@ mod conformance_server;
 
 mod python_client;
 mod settings;
+mod threat_model;
 mod vectors;
 
 use std::path::{Path, PathBuf};
