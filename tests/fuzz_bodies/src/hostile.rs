@@ -11,7 +11,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::{Bytes, BytesMut};
 use daemoneye_ipc::{
     IpcConfig,
-    descriptor::{Idempotency, MethodDescriptor, MethodKind, ServiceDescriptor},
+    descriptor::{Footprint, Idempotency, MethodDescriptor, MethodKind, ServiceDescriptor},
     prost::Message,
     schema::ipc::v1::{Metadata, ServiceOffer},
     session::{SessionConfig, Transmit, Written},
@@ -61,6 +61,8 @@ const fn method(ordinal: u64, kind: MethodKind) -> MethodDescriptor {
         input: "fuzz.In",
         output: "fuzz.Out",
         access: &[],
+        request: Footprint::OPAQUE,
+        response: Footprint::OPAQUE,
     }
 }
 
