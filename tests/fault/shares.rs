@@ -108,33 +108,48 @@ fn requests_in_flight_share_the_memory_and_small_ones_need_none() {
 
 #[test]
 fn answers_that_nobody_reads_do_not_pile_up_on_all_connections() {
-    let (_folder, server) = server(&[("max_total_queued_bytes", 4 << 20)]);
+    const LIMIT: u64 = 4 << 20;
+    /// More than sockets take, whose buffers grow with large messages.
+    const CALLS: u64 = 10;
+    let (_folder, server) = server(&[("max_total_queued_bytes", LIMIT)]);
     let large = Message::new().block(1, &vec![7; 1_000_000]);
     let mut deaf: Vec<Peer> = (0..6).map(|_| Peer::new(&server.endpoint())).collect();
     for peer in &mut deaf {
-        for call in 1..=3 {
+        for call in 1..=CALLS {
             peer.send(&unary(call, ECHO, &large));
         }
     }
     let mut watcher = Peer::new(&server.endpoint());
     let (mut call, mut queued) = (0, 0);
-    while queued < 4 << 20 {
+    while queued < LIMIT {
         call += 1;
         watcher.send(&unary(call, INSPECT, &Message::new()));
         queued = watcher.receive().payload().number(5);
     }
-    assert!(queued < 11 << 20, "{queued} bytes are queued");
+    // Each may have a response more than there was room for.
+    assert!(queued < LIMIT + 8 * 1_100_000, "{queued} bytes are queued");
     // One who reads has what it asks for.
     watcher.send(&unary(call + 1, ECHO, &large));
     watcher.receive().assert_reply(call + 1);
     // Each is told once it reads: some answers, and for the rest that there was no room.
     let mut refused = 0;
     for peer in &mut deaf {
-        for _ in 1..=3 {
-            let answer = peer.receive();
-            refused += u64::from(answer.code() == RESOURCE_EXHAUSTED);
+        for _ in 1..=CALLS {
+            refused += u64::from(peer.receive().code() == RESOURCE_EXHAUSTED);
         }
-        peer.assert_echo(4);
+        // What it has just read may not be counted as read yet.
+        let mut served = false;
+        for call in CALLS + 1..CALLS + 1_000 {
+            peer.send(&unary(call, ECHO, &Message::new()));
+            served = peer.receive().code() != RESOURCE_EXHAUSTED;
+            if served {
+                break;
+            }
+        }
+        assert!(served, "one who has read is served again");
     }
-    assert!((1..=13).contains(&refused), "{refused} were refused");
+    assert!(
+        (1..=6 * CALLS - 6).contains(&refused),
+        "{refused} were refused"
+    );
 }
