@@ -49,6 +49,8 @@ fn server(max_connections: usize) -> (TestServer, Arc<AtomicUsize>) {
         ..IpcConfig::default()
     };
     config.circuit_breaker.failure_threshold = 0;
+    // All places are for strangers here.
+    config.limits.reserved_connections = 0;
     let builder = Server::builder(config)
         .health(HealthReporter::new())
         .peer_policy(policy);
@@ -130,7 +132,9 @@ async fn what_a_check_says_is_told_and_a_stranger_to_the_ids_is_not_even_asked_a
         .await
         .unwrap_err();
     assert!(error.to_string().contains("not today"), "{error}");
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // The call provably did not run, so that its client may have tried again, a bounded number of times.
+    let times = asked.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&times), "asked {times} times");
 
     let policy = PeerPolicy::same_user()
         .custom(|_| async { Err(Status::permission_denied("nobody asks this")) });
