@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: moves bytes and decides nothing; never waits while it holds a lock.
 
+mod handover;
+
 use std::{
     future::Future,
     io::{self, IoSlice},
@@ -18,6 +20,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
+use self::handover::in_turns;
+pub(crate) use self::handover::{Bell, Flush, Reading};
 use crate::{
     session::{ClientSession, ServerSession, Transmit, Written},
     transport::Link,
@@ -230,53 +234,43 @@ impl<A> Outgoing for ServerSession<A> {
     outgoing!();
 }
 
-/// How a flush ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Flush {
-    /// All is written.
-    Done,
-    /// The socket is full.
-    Blocked,
-    /// Somebody else is writing, and will look again before it stops.
-    Busy,
-}
-
 /// Writes what the session has, until it has no more or the socket is full.
 pub(crate) fn flush<S: Outgoing>(
     link: &Link,
     session: &Mutex<S>,
     writer: &Mutex<Transmit>,
 ) -> io::Result<Flush> {
-    loop {
-        let Some(mut transmit) = writer.try_lock() else {
-            return Ok(Flush::Busy);
-        };
-        session.lock().transmit(&mut transmit);
-        while !transmit.is_empty() {
-            let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
-            let filled = transmit.slices(&mut slices);
-            let wrote = link.try_write_vectored(slices.get(..filled).unwrap_or_default());
-            match wrote {
-                Ok(count) => {
-                    let written = transmit.advance(count);
-                    let mut session = session.lock();
-                    session.written(written);
-                    session.transmit(&mut transmit);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    session.lock().blocked(now());
-                    return Ok(Flush::Blocked);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+    let write = |transmit: &mut Transmit| write(link, session, transmit);
+    in_turns(writer, write, || session.lock().has_more())
+}
+
+/// Whether all was written; if not, the socket is full.
+fn write<S: Outgoing>(
+    link: &Link,
+    session: &Mutex<S>,
+    transmit: &mut Transmit,
+) -> io::Result<bool> {
+    session.lock().transmit(transmit);
+    while !transmit.is_empty() {
+        let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
+        let filled = transmit.slices(&mut slices);
+        let wrote = link.try_write_vectored(slices.get(..filled).unwrap_or_default());
+        match wrote {
+            Ok(count) => {
+                let written = transmit.advance(count);
+                let mut session = session.lock();
+                session.written(written);
+                session.transmit(transmit);
             }
-        }
-        drop(transmit);
-        // Whoever queued meanwhile found the writer busy and relies on this look.
-        if !session.lock().has_more() {
-            return Ok(Flush::Done);
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                session.lock().blocked(now());
+                return Ok(false);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(true)
 }
 
 /// One timer that is moved only when it has to ring earlier.

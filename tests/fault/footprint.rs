@@ -9,19 +9,10 @@ use daemoneye_ipc::{
     wire::{DecodeLimits, Inflated, measure},
 };
 use daemoneye_ipc_generated::{conformance, procmond};
+use ipc_fuzz_bodies::scan::{EVERYTHING, NO_LIMIT, compare};
 use proptest::prelude::*;
 
-use crate::{
-    allocator::peak,
-    inflate::{self, Everything, INFLATE_SERVICE},
-};
-
-const EVERYTHING: Footprint = INFLATE_SERVICE.methods[0].request;
-
-const NO_LIMIT: DecodeLimits = DecodeLimits {
-    memory: u64::MAX,
-    nesting: 100,
-};
+use crate::inflate::{self, Everything, INFLATE_SERVICE};
 
 /// Bytes that often are an [`Everything`], with everything in it that its fields may hold, again and again.
 fn bytes(random: &mut fastrand::Rng, depth: u32) -> Vec<u8> {
@@ -93,26 +84,6 @@ fn varint(mut value: u64, bytes: &mut Vec<u8>) {
     bytes.push(value as u8);
 }
 
-/// Says what was measured and what was taken.
-fn compare<M: Message + Default>(bytes: &Bytes, footprint: &Footprint) -> Option<(u64, u64, bool)> {
-    let measured = match measure(bytes, footprint, &NO_LIMIT, 0) {
-        Ok(measured) => measured,
-        Err(Inflated::Nesting { .. }) => return None,
-        Err(over) => panic!("{over}"),
-    };
-    let (taken, decoded) = peak(|| M::decode(bytes.clone()));
-    // prost's error says where it was, in some words per level.
-    let error = if decoded.is_ok() { 0 } else { 1024 };
-    assert!(
-        taken + size_of::<M>() as u64 <= measured + error,
-        "{taken} bytes were taken where {measured} are said: {:02x?}",
-        &bytes[..]
-    );
-    let guess = measure(bytes, footprint, &NO_LIMIT, u64::MAX).expect("no limit");
-    assert!(guess >= measured, "a guess of {guess} is below {measured}");
-    Some((measured, taken, decoded.is_ok()))
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
@@ -149,9 +120,9 @@ fn the_random_bytes_are_worth_something() {
         compare::<Everything>(&bytes, &EVERYTHING)
     });
     let (mut decoded, mut large) = (0, 0);
-    for (_, taken, is_ok) in compared {
-        decoded += usize::from(is_ok);
-        large += usize::from(taken > 10_000);
+    for compared in compared {
+        decoded += usize::from(compared.decoded);
+        large += usize::from(compared.taken > 10_000);
     }
     assert!(
         decoded > 60 && large > 30,
@@ -198,9 +169,8 @@ fn what_programs_send_is_not_overrated() {
         wides: vec![wide; 1_000],
         ..Everything::default()
     };
-    let (measured, taken, _) =
-        compare::<Everything>(&list.encode_to_vec().into(), &EVERYTHING).expect("flat");
-    assert!(measured <= 3 * taken, "{measured} said, {taken} taken");
+    let compared = compare::<Everything>(&list.encode_to_vec().into(), &EVERYTHING).expect("flat");
+    assert!(compared.said <= 3 * compared.taken, "{compared:?}");
 }
 
 #[test]

@@ -1,25 +1,12 @@
-//! A service whose messages have every shape that prost allocates for.
+//! The service whose messages have every shape that prost allocates for, served.
 //!
-//! **Invariant**: what it knows of its messages' memory is what the attribute emitted.
+//! **Invariant**: gives back what came; with a number as its text, with so many messages more.
 
-use daemoneye_ipc::{CallContext, Inbound, Status, ipc_service};
-pub(crate) use inflate_messages::{Everything, Taken, Wide};
+use daemoneye_ipc::{CallContext, Inbound, Status};
+pub(crate) use ipc_fuzz_bodies::inflate::{
+    Everything, INFLATE_SERVICE, Inflate, InflateClient, InflateServer, Taken, Wide,
+};
 
-#[ipc_service(
-    schema = "fault/schemas/fault/v1/inflate.proto",
-    service = "fault.v1.Inflate",
-    includes = ["fault/schemas"]
-)]
-pub(crate) trait Inflate {
-    async fn take(&self, ctx: &CallContext, request: Everything) -> Result<Everything, Status>;
-    async fn take_many(
-        &self,
-        ctx: &CallContext,
-        requests: Inbound<Everything>,
-    ) -> Result<Taken, Status>;
-}
-
-/// Gives back what came; with a number as its text, with so many messages more.
 pub(crate) struct Handler;
 
 impl Inflate for Handler {

@@ -11,7 +11,6 @@
 )]
 
 mod admission;
-mod allocator;
 mod clock;
 #[path = "../conformance_server.rs"]
 #[expect(dead_code, reason = "the rest is for the other tests that use it")]
@@ -27,6 +26,3 @@ mod log_lines;
 mod peer;
 mod return_of_many;
 mod shares;
-
-#[global_allocator]
-static ALLOCATOR: allocator::Counting = allocator::Counting;

@@ -2,23 +2,15 @@
 //!
 //! **Invariant**: tasks are woken after the session's lock is released, never under it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::Waker,
-    time::Instant,
-};
+use std::{sync::Arc, task::Waker, time::Instant};
 
-use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::reader::Reading;
+use super::reader::Reader;
 use crate::{
     descriptor::ServiceDescriptor,
-    driver::{Flush, flush},
+    driver::{Bell, Flush, Reading, flush},
     error::IpcError,
     session::{ClientSession, Fault, SchemaPolicy, SessionConfig, Ticket, Transmit},
     transport::Link,
@@ -32,9 +24,8 @@ pub(crate) struct Connection {
     pub(crate) endpoint: Arc<str>,
     pub(crate) session: Mutex<ClientSession>,
     pub(crate) writer: Mutex<Transmit>,
-    pub(crate) driver: AtomicWaker,
-    driver_awake: AtomicBool,
-    pub(crate) reading: Reading,
+    pub(crate) driver: Bell,
+    pub(crate) reading: Reading<Reader>,
     /// Told once, when the connection takes no more calls.
     pub(crate) over: Notify,
     pub(crate) stream_credit: u32,
@@ -50,15 +41,14 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let stream_credit = config.stream_credit;
-        let reading = Reading::new(config.max_frame_bytes, config.crc);
+        let reading = Reading::new(Reader::new(config.max_frame_bytes, config.crc));
         Self {
             reading,
             link,
             endpoint,
             session: Mutex::new(ClientSession::new(config, policy, services, now)),
             writer: Mutex::new(Transmit::default()),
-            driver: AtomicWaker::new(),
-            driver_awake: AtomicBool::new(false),
+            driver: Bell::new(),
             over: Notify::new(),
             stream_credit,
         }
@@ -97,7 +87,7 @@ impl Connection {
     /// A call that is alone is written on the spot, by its caller; with more in flight, the driver
     /// writes them together.
     fn send(&self, prompt: bool) {
-        if self.driver_awake.load(Ordering::Relaxed) {
+        if self.driver.is_awake() {
             return;
         }
         let written = prompt
@@ -108,10 +98,6 @@ impl Connection {
         if !written {
             self.driver.wake();
         }
-    }
-
-    pub(crate) fn set_driver_awake(&self, awake: bool) {
-        self.driver_awake.store(awake, Ordering::Relaxed);
     }
 
     /// Whether new calls may be opened on it.

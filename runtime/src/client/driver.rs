@@ -142,11 +142,11 @@ impl Driver {
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         let conn = Arc::clone(&self.conn);
         conn.driver.register(cx.waker());
-        conn.set_driver_awake(true);
+        conn.driver.set_awake(true);
         let now = crate::driver::now();
         let read = self.read(now, cx);
         self.check_time(now, cx);
-        conn.set_driver_awake(false);
+        conn.driver.set_awake(false);
         let came = read?;
         if self.write_failed.is_none() && self.write(!came, cx).is_err() {
             self.write_failed = Some(now);

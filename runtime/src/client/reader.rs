@@ -3,12 +3,9 @@
 //! **Invariant**: one at a time reads, and hands whole frames to the session before another does.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     task::Waker,
     time::{Duration, Instant},
 };
-
-use parking_lot::{Mutex, MutexGuard};
 
 use super::connection::Connection;
 use crate::{
@@ -17,18 +14,6 @@ use crate::{
     wire::Crc32Variant,
 };
 
-/// The reading side of a connection.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    reader: Mutex<Reader>,
-    /// The driver found the reader taken.
-    wanted: AtomicBool,
-    /// Callers read for themselves: the driver need not be woken by what arrives.
-    quiet: AtomicBool,
-    /// Looks of callers that found their outcome.
-    hits: AtomicU64,
-}
-
 /// Bytes that came, and tasks to wake.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -36,47 +21,14 @@ pub(crate) struct Reader {
     wakers: Vec<Waker>,
 }
 
-impl Reading {
+impl Reader {
     pub(crate) fn new(max_frame_bytes: usize, crc: Crc32Variant) -> Self {
         Self {
-            reader: Mutex::new(Reader {
-                inlet: Inlet::new(max_frame_bytes, crc),
-                wakers: Vec::new(),
-            }),
-            wanted: AtomicBool::new(false),
-            quiet: AtomicBool::new(false),
-            hits: AtomicU64::new(0),
+            inlet: Inlet::new(max_frame_bytes, crc),
+            wakers: Vec::new(),
         }
     }
 
-    /// For the driver: the reader, or `None` while a caller has it, who wakes the driver afterwards.
-    pub(crate) fn take(&self) -> Option<MutexGuard<'_, Reader>> {
-        self.reader.try_lock().or_else(|| {
-            self.wanted.store(true, Ordering::SeqCst);
-            // It may have been given back before the wish was there to be seen.
-            let reader = self.reader.try_lock()?;
-            self.wanted.store(false, Ordering::SeqCst);
-            Some(reader)
-        })
-    }
-
-    /// Whether callers read for themselves at present.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet.load(Ordering::SeqCst)
-    }
-
-    /// Has the driver be woken by what arrives, from its next turn on. `true` if it was not.
-    pub(crate) fn end_quiet(&self) -> bool {
-        self.is_quiet() && self.quiet.swap(false, Ordering::SeqCst)
-    }
-
-    /// Looks of callers that found their outcome, so far.
-    pub(crate) fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
-    }
-}
-
-impl Reader {
     /// Reads once, and handles what came.
     pub(crate) fn read(&mut self, conn: &Connection, now: Instant) -> Result<Read, Fault> {
         match self.inlet.read(&conn.link) {
@@ -132,7 +84,7 @@ impl Reader {
 impl Connection {
     /// The caller of `call` looks at the socket itself, for as long as `budget`, until its outcome is there.
     pub(crate) fn watch(&self, call: CallId, budget: Duration) {
-        let Some(mut reader) = self.reading.reader.try_lock() else {
+        let Some(mut reader) = self.reading.borrow() else {
             return;
         };
         let hit = loop {
@@ -147,23 +99,19 @@ impl Connection {
                 }
             }
         };
-        drop(reader);
-        if self.reading.wanted.swap(false, Ordering::SeqCst) {
-            self.driver.wake();
+        self.reading.give_back(reader, &self.driver);
+        if hit {
+            self.reading.count_hit();
         }
-        let (lasts, writes) = {
+        let (begins, writes) = {
             let mut session = self.session.lock();
-            (session.handle_spin(hit), session.wants_write())
+            let lasts = session.handle_spin(hit);
+            (lasts && self.reading.begin_quiet(), session.wants_write())
         };
-        self.reading
-            .hits
-            .fetch_add(u64::from(hit), Ordering::Relaxed);
-        if writes {
-            self.driver.wake();
-        }
-        if lasts && !self.reading.quiet.swap(true, Ordering::SeqCst) {
+        if begins {
             self.link.stop_waiting_to_read();
-            // The driver then sees to it that this lasts only as long as there are such calls.
+        }
+        if begins || writes {
             self.driver.wake();
         }
     }

@@ -6,19 +6,19 @@ use std::{
     mem,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::Waker,
     time::Instant,
 };
 
-use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::{ServerCore, stats::Gauge};
 use crate::{
     descriptor::MethodDescriptor,
+    driver::Bell,
     session::{Fault, ServerSession, Transmit},
     transport::{Link, Peer},
 };
@@ -33,9 +33,8 @@ pub(crate) struct Connection {
     pub(crate) core: Arc<ServerCore>,
     pub(crate) session: Mutex<ServerSession<AbortHandle>>,
     pub(crate) writer: Mutex<Transmit>,
-    pub(crate) driver: AtomicWaker,
+    pub(crate) driver: Bell,
     /// The driver is at work and will flush before it sleeps.
-    driver_awake: AtomicBool,
     _counted: Gauge,
 }
 
@@ -50,8 +49,7 @@ impl Connection {
             bytes_read: AtomicU64::new(0),
             session: Mutex::new(session),
             writer: Mutex::new(Transmit::default()),
-            driver: AtomicWaker::new(),
-            driver_awake: AtomicBool::new(false),
+            driver: Bell::new(),
             _counted: core.counters.connections.enter(),
             core,
         }
@@ -82,13 +80,9 @@ impl Connection {
     /// Has the driver look at the connection. What it would see anyway costs nothing: work that was
     /// queued under the session's lock before the driver's last flush is in that flush.
     pub(crate) fn wake_driver(&self) {
-        if !self.driver_awake.load(Ordering::Relaxed) {
+        if !self.driver.is_awake() {
             self.driver.wake();
         }
-    }
-
-    pub(crate) fn set_driver_awake(&self, awake: bool) {
-        self.driver_awake.store(awake, Ordering::Relaxed);
     }
 
     pub(crate) fn count_read(&self, bytes: u64) {

@@ -240,7 +240,7 @@ impl Driver {
     /// Reads, starts handlers, judges the time and writes, as far as there is something to do.
     fn step(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         let conn = Arc::clone(&self.conn);
-        conn.set_driver_awake(true);
+        conn.driver.set_awake(true);
         let now = now();
         let read = match mem::take(&mut self.looked) {
             true => Ok(()),
@@ -248,7 +248,7 @@ impl Driver {
         };
         conn.count_read(self.inlet.take_came());
         self.check_time(now, cx);
-        conn.set_driver_awake(false);
+        conn.driver.set_awake(false);
         if self.write(cx).is_err() {
             // What the peer said before it stopped reading has been read above.
             self.write_failed = true;

@@ -234,9 +234,9 @@ impl ClientSession {
     }
 
     /// What a look at the socket has come to. `true` if the connection need not be read by anybody else, as long as
-    /// looks find something and [`Self::needs_reader`] is `false`.
-    pub const fn handle_spin(&mut self, hit: bool) -> bool {
-        self.spin.end(hit)
+    /// looks find something and [`Self::needs_reader`] is `false`: no call is open whose caller may be asleep.
+    pub fn handle_spin(&mut self, hit: bool) -> bool {
+        self.spin.end(hit) && self.open == 0 && !self.needs_reader()
     }
 
     /// Whether the connection waits for more than the answer to one unary call.

@@ -7,13 +7,16 @@
 //! ipc_fuzz_bodies::TARGETS.iter().for_each(|(_, body)| body(b"whatever comes"));
 //! ```
 //!
-//! **Invariant**: what a body does follows from its input alone.
+//! **Invariant**: what a body does follows from its input alone. Programs with this crate in them have an allocator that counts.
 
+pub mod allocator;
 pub mod client;
 pub mod config;
 pub mod envelope;
 pub mod frame;
 pub mod hostile;
+pub mod inflate;
+pub mod scan;
 pub mod schema;
 pub mod server;
 
@@ -26,6 +29,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("config", config::run),
     ("envelope", envelope::run),
     ("frame", frame::run),
+    ("scan", scan::run),
     ("schema", schema::run),
     ("server", server::run),
 ];

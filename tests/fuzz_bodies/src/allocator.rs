@@ -9,8 +9,11 @@ use std::{
     cell::Cell,
 };
 
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
 /// Counts what threads take from the system.
-pub(crate) struct Counting;
+struct Counting;
 
 thread_local! {
     static NOW: Cell<i64> = const { Cell::new(0) };
@@ -47,7 +50,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// The most that this thread had during `work`, beyond what it had before; and what `work` gave.
-pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (u64, T) {
+pub fn peak<T>(work: impl FnOnce() -> T) -> (u64, T) {
     let before = NOW.with(Cell::get);
     PEAK.with(|peak| peak.set(before));
     let result = work();
