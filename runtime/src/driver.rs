@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Room that a read is offered at least: little at first, so that an idle connection is small, and more as reads fill it.
-const LEAST_READ_BYTES: usize = 1 << 10;
+const LEAST_READ_BYTES: usize = 512;
 const MOST_READ_BYTES: usize = 64 << 10;
 
 /// Room that a frame's announced length may claim before as many bytes have come.
@@ -150,6 +150,11 @@ impl Inlet {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Read::Bytes),
             Err(error) => Err(error),
         }
+    }
+
+    /// Checks what has come, for [`Self::next_frame`] to have less to do.
+    pub(crate) fn check_ahead(&mut self) {
+        self.decoder.check_ahead(&self.buffer);
     }
 
     /// The next frame, once `take` has seen it and did not have all that it needs.

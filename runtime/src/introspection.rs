@@ -184,8 +184,8 @@ fn describe_stats(core: &ServerCore) -> Stats {
         connections_denied: counters.denied.load(Ordering::Relaxed),
         connections_over_limit: counters.over_limit.load(Ordering::Relaxed),
         calls_in_flight: number(snapshot.calls_in_flight),
-        handlers: number(counters.handlers.now()),
-        calls_started: counters.calls_started(),
+        handlers: number(counters.handlers.now() as usize),
+        calls_started: counters.calls_started.now(),
         calls_ended: codes
             .filter(|(_, count)| *count > 0)
             .map(|(code, count)| CodeCount { code, count })

@@ -5,7 +5,6 @@
 use std::{sync::Arc, task::Waker, time::Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::reader::Reader;
 use crate::{
@@ -26,8 +25,6 @@ pub(crate) struct Connection {
     pub(crate) writer: Mutex<Transmit>,
     pub(crate) driver: Bell,
     pub(crate) reading: Reading<Reader>,
-    /// Told once, when the connection takes no more calls.
-    pub(crate) over: Notify,
     pub(crate) stream_credit: u32,
 }
 
@@ -49,7 +46,6 @@ impl Connection {
             session: Mutex::new(ClientSession::new(config, policy, services, now)),
             writer: Mutex::new(Transmit::default()),
             driver: Bell::new(),
-            over: Notify::new(),
             stream_credit,
         }
     }

@@ -3,7 +3,7 @@
 //! **Invariant**: never waits for a caller. What is decided is decided by the session.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -13,7 +13,7 @@ use std::{
 use super::connection::Connection;
 use crate::{
     driver::{Alarm, Flush, READS_PER_TURN, Read, flush},
-    session::Fault,
+    session::{ClientSession, Fault},
 };
 
 /// Time to read why the server takes nothing more, which it said before it closed.
@@ -22,7 +22,7 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long the driver leaves reading to callers without seeing that they do.
 const QUIET: Duration = Duration::from_millis(2);
 
-/// Drives one connection to its end.
+/// Drives one connection to its end: as a part of the task that keeps the channel connected, for as long as calls may be opened.
 #[derive(Debug)]
 pub(crate) struct Driver {
     conn: Arc<Connection>,
@@ -36,6 +36,31 @@ pub(crate) struct Driver {
     yielded: bool,
     /// Since when the server takes nothing more. What it said before is still read.
     write_failed: Option<Instant>,
+    /// The connection takes no more calls, and is over once those in flight are.
+    leaving: bool,
+    over: bool,
+}
+
+/// What there is to do, beside reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Todo {
+    Nothing,
+    /// To write, or to see whether the end is reached.
+    Write,
+    /// To write what several callers have queued or are about to.
+    WriteTogether,
+}
+
+impl Todo {
+    fn of(session: &ClientSession) -> Self {
+        if session.wants_write() && !session.wants_prompt_write() {
+            Self::WriteTogether
+        } else if session.is_flushed() && session.is_usable() {
+            Self::Nothing
+        } else {
+            Self::Write
+        }
+    }
 }
 
 impl Driver {
@@ -49,7 +74,39 @@ impl Driver {
             wakers: Vec::new(),
             yielded: false,
             write_failed: None,
+            leaving: false,
+            over: false,
         }
+    }
+
+    /// Drives the connection until the server has said HELLO.
+    ///
+    /// # Errors
+    /// Why the connection is over before that.
+    pub(crate) async fn greeted(&mut self) -> Result<(), Fault> {
+        poll_fn(|cx| {
+            let over = Pin::new(&mut *self).poll(cx).is_ready();
+            let session = self.conn.session.lock();
+            match session.fault() {
+                _ if session.server_hello().is_some() => Poll::Ready(Ok(())),
+                Some(fault) if over => Poll::Ready(Err(fault.clone())),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Drives the connection until it takes no more calls. `false` if it is over by then.
+    pub(crate) async fn leaves(&mut self) -> bool {
+        poll_fn(|cx| match Pin::new(&mut *self).poll(cx) {
+            Poll::Pending if !self.leaving => Poll::Pending,
+            _ => Poll::Ready(!self.over),
+        })
+        .await
+    }
+
+    pub(crate) const fn connection(&self) -> &Arc<Connection> {
+        &self.conn
     }
 
     /// Reads and handles what is there, a bounded number of times. Tells whether anything came.
@@ -91,35 +148,35 @@ impl Driver {
         false
     }
 
-    fn check_time(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let mut until = self.conn.session.lock().poll_timeout(now);
-        while self.alarm.poll_due(until, now, cx) {
-            let (conn, now) = (Arc::clone(&self.conn), now.max(crate::driver::now()));
-            conn.with(|session| session.handle_timeout(now));
-            until = conn.session.lock().poll_timeout(now);
+    /// Judges the time, and says what there is to do.
+    fn judge(&mut self, mut now: Instant, cx: &mut Context<'_>) -> Todo {
+        loop {
+            let (until, todo) = {
+                let mut session = self.conn.session.lock();
+                session.take_wakers(&mut self.wakers);
+                (session.poll_timeout(now), Todo::of(&session))
+            };
+            self.wakers.drain(..).for_each(Waker::wake);
+            if !self.alarm.poll_due(until, now, cx) {
+                return todo;
+            }
+            now = now.max(crate::driver::now());
+            self.conn.with(|session| session.handle_timeout(now));
         }
     }
 
     /// Writes what callers queued. With several calls in flight it lets the others queue first, once, so that they leave
     /// together.
-    fn write(&mut self, gather: bool, cx: &mut Context<'_>) -> Result<(), Fault> {
-        let conn = &self.conn;
-        let (flushed, busy) = {
-            let session = conn.session.lock();
-            let busy = session.wants_write() && !session.wants_prompt_write();
-            (session.is_flushed(), busy)
-        };
-        if gather && busy && !std::mem::replace(&mut self.yielded, true) {
+    fn write(&mut self, together: bool, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if together && !std::mem::replace(&mut self.yielded, true) {
             cx.waker().wake_by_ref();
             return Ok(());
         }
         self.yielded = false;
-        if !flushed {
-            self.flush(cx)?;
-        }
+        let written = self.flush(cx);
         self.conn.session.lock().take_wakers(&mut self.wakers);
         self.wakers.drain(..).for_each(Waker::wake);
-        Ok(())
+        written
     }
 
     /// Writes all that there is, as far as the socket takes it.
@@ -145,10 +202,16 @@ impl Driver {
         conn.driver.set_awake(true);
         let now = crate::driver::now();
         let read = self.read(now, cx);
-        self.check_time(now, cx);
+        // Who queues something after this is judged wakes the driver.
         conn.driver.set_awake(false);
+        let todo = self.judge(now, cx);
         let came = read?;
-        if self.write_failed.is_none() && self.write(!came, cx).is_err() {
+        if todo == Todo::Nothing && self.write_failed.is_none() {
+            self.yielded = false;
+            return Ok(());
+        }
+        let together = todo == Todo::WriteTogether && !came;
+        if self.write_failed.is_none() && self.write(together, cx).is_err() {
             self.write_failed = Some(now);
         }
         if let Some(since) = self.write_failed
@@ -158,7 +221,7 @@ impl Driver {
         }
         let mut session = conn.session.lock();
         if !session.is_usable() {
-            conn.over.notify_one();
+            self.leaving = true;
             if session.calls_open() == 0 && session.is_flushed() {
                 session.handle_fault(Fault::Shutdown);
             }
@@ -171,6 +234,9 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.over {
+            return Poll::Ready(());
+        }
         match self.turn(cx) {
             Ok(()) => Poll::Pending,
             Err(fault) => {
@@ -178,7 +244,7 @@ impl Future for Driver {
                 conn.with(|session| session.handle_fault(fault.clone()));
                 let _ = flush(&conn.link, &conn.session, &conn.writer);
                 conn.link.shutdown();
-                conn.over.notify_one();
+                self.over = true;
                 Poll::Ready(())
             }
         }
@@ -187,10 +253,12 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        if self.over {
+            return;
+        }
         // A driver that is dropped in mid-flight (its runtime ends) fails the calls in flight.
         self.conn
             .with(|session| session.handle_fault(Fault::Closed));
         self.conn.link.shutdown();
-        self.conn.over.notify_one();
     }
 }

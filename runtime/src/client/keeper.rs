@@ -4,7 +4,9 @@
 //! between clients, and end after `max_attempts` until somebody wants the connection again.
 
 use std::{
+    future::poll_fn,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -39,9 +41,9 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
             ChannelState::Connecting
         });
         match attempt(&shared).await {
-            Ok(conn) => {
+            Ok(driver) => {
                 attempts_left = shared.config.reconnect.max_attempts;
-                watch_over(&shared, &conn, &mut backoff).await;
+                watch_over(&shared, driver, &mut backoff).await;
             }
             Err(error) => {
                 attempts_left = attempts_left.saturating_sub(1);
@@ -59,7 +61,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
 }
 
 /// One attempt, up to and including the handshake. Calls may use the connection before that.
-async fn attempt(shared: &Arc<Shared>) -> Result<Arc<Connection>, IpcError> {
+async fn attempt(shared: &Arc<Shared>) -> Result<Driver, IpcError> {
     let link = dial(shared).await?;
     let conn = Arc::new(Connection::new(
         link,
@@ -69,15 +71,17 @@ async fn attempt(shared: &Arc<Shared>) -> Result<Arc<Connection>, IpcError> {
         &shared.services(),
         now(),
     ));
-    tokio::spawn(Driver::new(Arc::clone(&conn)));
+    let mut driver = Driver::new(Arc::clone(&conn));
     shared.publish(Some(Arc::clone(&conn)));
     // Those who wait for a connection look again.
     shared.progress.send_modify(|_| {});
     if shared.is_closed() {
         conn.shutdown();
     }
-    match conn.handshake().await {
-        Ok(_) => Ok(conn),
+    // Who made the attempt on the way to a call goes on with that first, and the task with this.
+    turn_over().await;
+    match driver.greeted().await {
+        Ok(()) => Ok(driver),
         Err(fault) => Err(conn.error(&fault)),
     }
 }
@@ -101,16 +105,33 @@ async fn dial(shared: &Shared) -> Result<Link, IpcError> {
     }
 }
 
-/// The connection stands: waits until it takes no more calls.
-async fn watch_over(shared: &Shared, conn: &Connection, backoff: &mut Backoff) {
+/// Ends this turn of the task, which has another at once. (tokio's `yield_now` would have it look for events first.)
+async fn turn_over() {
+    let mut over = false;
+    poll_fn(|cx| match std::mem::replace(&mut over, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// The connection stands: drives it until it takes no more calls.
+async fn watch_over(shared: &Shared, mut driver: Driver, backoff: &mut Backoff) {
     let since = now();
     shared.breaker.lock().succeeded();
     shared.counters.connects.fetch_add(1, Ordering::Relaxed);
     shared.set_state(ChannelState::Ready);
-    conn.over.notified().await;
+    let goes_on = driver.leaves().await;
     shared.publish(None);
     if shared.is_closed() {
-        return;
+        return driver.await;
+    }
+    let conn = Arc::clone(driver.connection());
+    if goes_on {
+        tokio::spawn(driver);
     }
     let was_sound = now().saturating_duration_since(since) >= backoff.max;
     if was_sound {

@@ -49,6 +49,8 @@ impl Reader {
 
     /// Hands all whole frames to the session under one lock, then wakes whom they concern.
     fn handle_frames(&mut self, conn: &Connection, now: Instant) -> Result<(), Fault> {
+        // Callers wait for that lock.
+        self.inlet.check_ahead();
         let taken = {
             let mut session = conn.session.lock();
             let taken = self.take_frames(now, &mut session);
@@ -103,15 +105,16 @@ impl Connection {
         if hit {
             self.reading.count_hit();
         }
-        let (begins, writes) = {
+        let (begins, tells) = {
             let mut session = self.session.lock();
             let lasts = session.handle_spin(hit);
-            (lasts && self.reading.begin_quiet(), session.wants_write())
+            let tells = session.wants_write() || session.take_greeted();
+            (lasts && self.reading.begin_quiet(), tells)
         };
         if begins {
             self.link.stop_waiting_to_read();
         }
-        if begins || writes {
+        if begins || tells {
             self.driver.wake();
         }
     }

@@ -4,6 +4,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
@@ -25,12 +26,12 @@ use super::{
     context::CallContext,
     inbound::{Inbound, decode},
     interceptor::Response,
-    stats::Gauge,
+    outbound::Outbound,
 };
 use crate::{
     descriptor::ServiceDescriptor,
     metadata::Metadata,
-    session::{Batch, CallId, ServerSession, StartCall},
+    session::{CallId, ServerSession, StartCall},
     status::Status,
     validate::{Check, Validate},
     wire::Payload,
@@ -157,19 +158,17 @@ pub(super) struct Ending {
     conn: Arc<Connection>,
     call: CallId,
     answered: AtomicBool,
-    _counted: Gauge,
 }
 
 impl Ending {
     pub(super) fn new(conn: Arc<Connection>, call: CallId) -> Self {
         let counters = &conn.core.counters;
-        counters.started();
-        let counted = counters.handlers.enter();
+        counters.calls_started.add(conn.id);
+        counters.handlers.add(conn.id);
         Self {
             conn,
             call,
             answered: AtomicBool::new(false),
-            _counted: counted,
         }
     }
 
@@ -195,16 +194,16 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if *self.answered.get_mut() {
-            return;
+        if !*self.answered.get_mut() {
+            self.conn.with(|session| {
+                // Only a handler that panicked, or was dropped by its runtime, has not had its last word
+                // on a call that is still wanted.
+                if !session.fail(self.call, &handler_failed()) {
+                    session.release(self.call);
+                }
+            });
         }
-        self.conn.with(|session| {
-            // Only a handler that panicked, or was dropped by its runtime, has not had its last word
-            // on a call that is still wanted.
-            if !session.fail(self.call, &handler_failed()) {
-                session.release(self.call);
-            }
-        });
+        self.conn.core.counters.handlers.sub(self.conn.id);
     }
 }
 
@@ -344,14 +343,12 @@ impl ServerCall {
         };
         let mut stream = pin!(stream);
         let (conn, call) = self.place();
-        let (mut sent, mut batch, mut room) = (0, Batch::default(), None);
+        let (mut sent, mut outbound) = (0, Outbound::new(conn, call));
         loop {
             let item = poll_fn(|cx| {
                 let item = stream.as_mut().poll_next(cx);
-                // What is there leaves before the handler is waited for.
-                if item.is_pending() && !batch.is_empty() {
-                    conn.with(|session| session.send(call, &mut batch));
-                    room = None;
+                if item.is_pending() {
+                    outbound.flush();
                 }
                 item
             });
@@ -359,33 +356,22 @@ impl ServerCall {
             let message = match item.and_then(|message| checked(message, check)) {
                 Ok(message) => message,
                 Err(status) => {
-                    conn.with(|session| session.send(call, &mut batch));
+                    outbound.flush();
                     return self.fail(status);
                 }
             };
             // Only messages wait for credit: the end of a stream, and its failure, cost none.
-            let place = match room {
-                Some(place) => place,
-                None => match poll_fn(|cx| conn.session.lock().poll_send(call, cx)).await {
-                    Some(place) => *room.insert(place),
-                    None => return,
-                },
+            let Some(room) = outbound.room().await else {
+                return;
             };
-            match batch.push(&place, call, &message) {
-                Ok(true) => {}
-                Ok(false) => {
-                    conn.with(|session| session.send(call, &mut batch));
-                    room = None;
-                }
-                Err(oversize) => {
-                    conn.with(|session| session.send(call, &mut batch));
-                    let text = format!("a stream message is too large: {oversize}");
-                    return self.fail(Status::resource_exhausted(text));
-                }
+            if let Err(oversize) = outbound.push(&room, &message) {
+                outbound.flush();
+                let text = format!("a stream message is too large: {oversize}");
+                return self.fail(Status::resource_exhausted(text));
             }
             sent += 1;
         }
-        conn.with(|session| session.send(call, &mut batch));
+        outbound.flush();
         match &self.way {
             Way::Direct { context, ending } => ending.finish(&context.take_trailers()),
             Way::Intercepted { held, .. } => *held.0.lock() = Some(Ok(Response::stream(sent))),
@@ -471,13 +457,13 @@ impl HandlerSlot {
 
     /// The handler that [`Self::run`] took.
     pub(crate) fn take(&mut self) -> Option<ReusableBoxFuture<'static, ()>> {
-        std::mem::take(&mut self.set).then(|| self.room.take())?
+        mem::take(&mut self.set).then(|| self.room.take())?
     }
 
     /// Polls the handler once. A handler that has to wait is handed out, to be run elsewhere; one that
     /// panics is gone, and its call is answered by its own `Drop`.
     pub(crate) fn poll_once(&mut self) -> Option<ReusableBoxFuture<'static, ()>> {
-        if !std::mem::take(&mut self.set) {
+        if !mem::take(&mut self.set) {
             return None;
         }
         let room = self.room.as_mut()?;

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use super::{ServerCore, stats::Gauge};
 use crate::{
     descriptor::MethodDescriptor,
-    driver::Bell,
+    driver::{Bell, Flush, flush},
     session::{Fault, ServerSession, Transmit},
     transport::{Link, Peer},
 };
@@ -75,6 +75,27 @@ impl Connection {
             self.wake_driver();
         }
         result
+    }
+
+    /// Queues what fills a write of its own, and writes it on the spot as far as the socket takes it, unless the driver is
+    /// about to: to hand it to the driver would take another task's turn.
+    pub(crate) fn with_written(&self, work: impl FnOnce(&mut ServerSession<AbortHandle>)) {
+        let mut effects = Effects::default();
+        work(&mut self.session.lock());
+        let written = self.driver.is_awake()
+            || matches!(
+                flush(&self.link, &self.session, &self.writer),
+                Ok(Flush::Done | Flush::Busy)
+            );
+        let over = {
+            let mut session = self.session.lock();
+            session.take_effects(&mut effects.wakers, &mut effects.aborts);
+            session.fault().is_some() || session.is_drained()
+        };
+        effects.run();
+        if over || !written {
+            self.wake_driver();
+        }
     }
 
     /// Has the driver look at the connection. What it would see anyway costs nothing: work that was

@@ -14,7 +14,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{connection::Connection, stats::Gauge};
+use super::connection::Connection;
 use crate::{
     access::Allow,
     descriptor::MethodDescriptor,
@@ -345,23 +345,19 @@ impl Drop for Waiter<'_> {
 struct Hold {
     conn: Arc<Connection>,
     call: CallId,
-    _counted: Gauge,
 }
 
 impl Hold {
     fn new(conn: Arc<Connection>, call: CallId) -> Self {
         conn.session.lock().hold(call);
-        let counted = conn.core.counters.handlers.enter();
-        Self {
-            conn,
-            call,
-            _counted: counted,
-        }
+        conn.core.counters.handlers.add(conn.id);
+        Self { conn, call }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         self.conn.with(|session| session.release(self.call));
+        self.conn.core.counters.handlers.sub(self.conn.id);
     }
 }

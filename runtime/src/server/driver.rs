@@ -156,33 +156,34 @@ impl Driver {
 
     /// Starts a handler: polls it here once, and gives it a task of its own if it has to wait.
     fn start(&mut self, start: StartCall) {
-        let core = Arc::clone(&self.conn.core);
-        let Some(service) = core.services.get(start.index.service) else {
+        let Self { conn, slots, .. } = self;
+        let core = &conn.core;
+        let (index, id) = (start.index, start.call);
+        let Some(service) = core.services.get(index.service) else {
             return;
         };
-        if self.slots.is_empty() {
-            self.slots.resize_with(core.services.len(), Vec::new);
+        if slots.is_empty() {
+            slots.resize_with(core.services.len(), Vec::new);
         }
-        let Some(slots) = self.slots.get_mut(start.index.service) else {
+        let Some(slots) = slots.get_mut(index.service) else {
             return;
         };
         if slots.is_empty() {
             slots.resize_with(service.descriptor().methods.len(), HandlerSlot::default);
         }
-        let (index, id) = (start.index, start.call);
         let Some(slot) = slots.get_mut(index.method) else {
             return;
         };
-        let conn = Arc::clone(&self.conn);
+        let its = Arc::clone(conn);
         if core.interceptors.is_empty() {
-            service.dispatch(index.method, ServerCall::new(conn, start), slot);
+            service.dispatch(index.method, ServerCall::new(its, start), slot);
         } else {
-            slot.run(interceptor::run(conn, Arc::clone(service), start));
+            slot.run(interceptor::run(its, Arc::clone(service), start));
         }
         if let Some(handler) = slot.poll_once() {
             let abort = tokio::spawn(handler).abort_handle();
             // The lock is released before the handler is stopped.
-            let refused = self.conn.session.lock().set_abort(id, abort);
+            let refused = conn.session.lock().set_abort(id, abort);
             if let Err(abort) = refused {
                 abort.abort();
             }

@@ -12,6 +12,7 @@ mod driver;
 mod in_process;
 mod inbound;
 mod interceptor;
+mod outbound;
 mod signal;
 mod stats;
 mod tasks;

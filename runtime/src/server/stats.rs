@@ -21,14 +21,14 @@ use crate::session::Tally;
 pub(crate) struct Counters {
     pub(crate) since: Instant,
     pub(crate) connections: Count,
-    pub(crate) handlers: Count,
+    pub(crate) handlers: Spread,
     /// Connections that have not said HELLO yet.
     pub(crate) handshakes: Count,
     pub(crate) accepted: AtomicU64,
     pub(crate) denied: AtomicU64,
     pub(crate) over_limit: AtomicU64,
     pub(crate) denied_calls: AtomicU64,
-    calls_started: AtomicU64,
+    pub(crate) calls_started: Spread,
     past: Mutex<Past>,
 }
 
@@ -46,23 +46,15 @@ impl Counters {
         Self {
             since: now,
             connections: Count::default(),
-            handlers: Count::default(),
+            handlers: Spread::default(),
             handshakes: Count::default(),
             accepted: AtomicU64::new(0),
             denied: AtomicU64::new(0),
             over_limit: AtomicU64::new(0),
             denied_calls: AtomicU64::new(0),
-            calls_started: AtomicU64::new(0),
+            calls_started: Spread::default(),
             past: Mutex::default(),
         }
-    }
-
-    pub(crate) fn started(&self) {
-        self.calls_started.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn calls_started(&self) -> u64 {
-        self.calls_started.load(Ordering::Relaxed)
     }
 
     /// A connection ended for `cause`.
@@ -106,6 +98,37 @@ pub(crate) struct Gauge(Arc<AtomicUsize>);
 impl Drop for Gauge {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A number that the calls of all connections count at: each connection in a place that few others share, so that
+/// processors do not wait for each other.
+#[derive(Debug, Default)]
+pub(crate) struct Spread([Place; 16]);
+
+/// As large as what processors take from each other at once.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Place(AtomicU64);
+
+impl Spread {
+    fn place(&self, connection: u64) -> &AtomicU64 {
+        let [first, ..] = &self.0;
+        let index = connection as usize % self.0.len();
+        &self.0.get(index).unwrap_or(first).0
+    }
+
+    pub(crate) fn add(&self, connection: u64) {
+        self.place(connection).fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, connection: u64) {
+        self.place(connection).fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        let places = self.0.iter();
+        places.map(|place| place.0.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -165,13 +188,15 @@ impl ServerStats {
     /// still waits for them.
     #[must_use]
     pub fn handlers(&self) -> usize {
-        self.core().map_or(0, |core| core.counters.handlers.now())
+        self.core()
+            .map_or(0, |core| core.counters.handlers.now() as usize)
     }
 
     /// Calls whose handler was started since the server was; refused calls are not counted.
     #[must_use]
     pub fn calls_started(&self) -> u64 {
-        self.core().map_or(0, |core| core.counters.calls_started())
+        self.core()
+            .map_or(0, |core| core.counters.calls_started.now())
     }
 
     /// Calls that were refused because the schema does not let their caller make them.

@@ -39,6 +39,13 @@ impl Batch {
         self.frames.is_empty()
     }
 
+    /// Whether nothing more may be queued behind it, where there was such `room`: the socket, or the peer, has to take
+    /// something first.
+    #[must_use]
+    pub fn fills(&self, room: &Room) -> bool {
+        self.cost >= room.credit || self.frames.len() >= room.bytes
+    }
+
     /// Appends a message; `false` when `room` is used up with it, and the batch has to be queued.
     ///
     /// # Errors
@@ -54,9 +61,9 @@ impl Batch {
             call: Some(call),
             ..Head::default()
         };
-        self.frames
-            .push(room.crc, room.max_frame_bytes, &head, Some(payload))?;
-        self.cost = self.cost.saturating_add(cost(payload.payload_len()));
+        let (crc, max) = (room.crc, room.max_frame_bytes);
+        let len = self.frames.push(crc, max, &head, Some(payload))?;
+        self.cost = self.cost.saturating_add(cost(len));
         Ok(self.cost < room.credit && self.frames.len() < room.bytes.min(BATCH_BYTES))
     }
 }

@@ -68,6 +68,8 @@ pub struct ClientSession {
     outbox: Outbox,
     vitals: Vitals,
     server: Option<Hello>,
+    /// The server's HELLO is in, which was not asked for yet.
+    greeted: bool,
     verdicts: Vec<(&'static str, Verdict)>,
     calls: HashMap<CallId, Call, IdHasher>,
     /// Calls without an outcome, and those among them that stream.
@@ -132,6 +134,7 @@ impl ClientSession {
             outbox,
             vitals,
             server: None,
+            greeted: false,
             verdicts: Vec::new(),
             calls: HashMap::default(),
             open: 0,
@@ -157,6 +160,11 @@ impl ClientSession {
     #[must_use]
     pub const fn server_hello(&self) -> Option<&Hello> {
         self.server.as_ref()
+    }
+
+    /// Whether the server's HELLO has come since the last time that this was asked.
+    pub const fn take_greeted(&mut self) -> bool {
+        std::mem::replace(&mut self.greeted, false)
     }
 
     /// Why the connection is over, once it is.
@@ -242,7 +250,7 @@ impl ClientSession {
     /// Whether the connection waits for more than the answer to one unary call.
     #[must_use]
     pub fn needs_reader(&self) -> bool {
-        self.open > 1 || self.streams > 0 || self.server.is_none() || !self.pings.is_empty()
+        self.open > 1 || self.streams > 0 || !self.pings.is_empty()
     }
 
     /// Moves the messages of a response stream that came to `batch`. `consumed` is the credit cost of

@@ -277,10 +277,10 @@ impl Outbox {
         };
         let run = lane.runs.push_back_mut(run);
         let before = run.len();
-        run.push(self.crc, self.max_frame_bytes, head, payload)?;
+        let len = run.push(self.crc, self.max_frame_bytes, head, payload)?;
         let added = run.len() - before;
-        if let Some(payload) = payload {
-            lane.credit = lane.credit.saturating_sub(cost(payload.payload_len()));
+        if payload.is_some() {
+            lane.credit = lane.credit.saturating_sub(cost(len));
         }
         lane.bytes += added;
         self.lane_bytes += added;

@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: a checksum covers the payload alone and is computed over bytes already in memory.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +40,10 @@ impl Crc32Variant {
 
     /// A checksum of bytes that come in parts.
     pub(crate) fn begin(self) -> Sum {
+        /// One that knows already what the processor can do.
+        static BEGUN: LazyLock<crc32fast::Hasher> = LazyLock::new(crc32fast::Hasher::new);
         match self {
-            Self::Ieee => Sum::Ieee(crc32fast::Hasher::new()),
+            Self::Ieee => Sum::Ieee(BEGUN.clone()),
             Self::Castagnoli => Sum::Castagnoli(0),
         }
     }

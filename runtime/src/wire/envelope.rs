@@ -8,7 +8,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::{
     DecodeError, Message,
-    encoding::{WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len},
+    encoding::{WireType, decode_varint, encode_varint, encoded_len_varint, key_len},
 };
 
 use super::{Crc32Variant, excess::cut, frames::Frames};
@@ -38,18 +38,54 @@ pub fn decode_envelope(payload: Bytes) -> Result<Envelope, DecodeError> {
     Envelope::decode(cut(payload))
 }
 
-/// The call and the message of an envelope that is a stream's MESSAGE and nothing else, as this side writes it. `None`
-/// for every other, and for every other way to write it: [`decode_envelope`] reads those.
-pub(crate) fn stream_message(envelope: &[u8]) -> Option<(u64, &[u8])> {
-    const KIND: u8 = key(tag::KIND, WireType::Varint);
-    const CALL: u8 = key(tag::CALL, WireType::Varint);
-    const PAYLOAD: u8 = key(tag::PAYLOAD, WireType::LengthDelimited);
-    const MESSAGE: u8 = Kind::Message as u8;
-    let mut rest = envelope.strip_prefix(&[KIND, MESSAGE, CALL])?;
+/// The call and the message of an envelope that is `kind`, of one digit, and carries these and nothing else, as this side
+/// writes it. `None` for every other, and for every other way to write it: [`decode_envelope`] reads those.
+#[inline]
+pub(crate) fn carried(kind: Kind, envelope: &[u8]) -> Option<(u64, &[u8])> {
+    let mut rest = envelope.strip_prefix(&[KIND, kind as u8, CALL])?;
     let call = decode_varint(&mut rest).ok()?;
+    Some((call, payload_alone(rest)?))
+}
+
+/// A CALL without metadata.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlainCall<'a> {
+    pub(crate) call: u64,
+    pub(crate) method: u64,
+    pub(crate) timeout_us: Option<u64>,
+    pub(crate) payload: &'a [u8],
+}
+
+/// An envelope that is a CALL with a method, a request and `last`, and no metadata, as this side writes it; as [`carried`].
+pub(crate) fn plain_call(envelope: &[u8]) -> Option<PlainCall<'_>> {
+    const METHOD: u8 = key(tag::METHOD, WireType::SixtyFourBit);
+    const TIMEOUT: u8 = key(tag::TIMEOUT_US, WireType::Varint);
+    const LAST: u8 = key(tag::LAST, WireType::Varint);
+    let mut rest = envelope.strip_prefix(&[KIND, Kind::Call as u8, CALL])?;
+    let call = decode_varint(&mut rest).ok()?;
+    let (method, rest) = rest.strip_prefix(&[METHOD])?.split_first_chunk()?;
+    let (timeout_us, rest) = match rest.strip_prefix(&[TIMEOUT]) {
+        Some(mut rest) => (Some(decode_varint(&mut rest).ok()?), rest),
+        None => (None, rest),
+    };
+    let payload = payload_alone(rest.strip_prefix(&[LAST, 1])?)?;
+    Some(PlainCall {
+        call,
+        method: u64::from_le_bytes(*method),
+        timeout_us,
+        payload,
+    })
+}
+
+const KIND: u8 = key(tag::KIND, WireType::Varint);
+const CALL: u8 = key(tag::CALL, WireType::Varint);
+
+/// The payload, if it is all that is left.
+fn payload_alone(rest: &[u8]) -> Option<&[u8]> {
+    const PAYLOAD: u8 = key(tag::PAYLOAD, WireType::LengthDelimited);
     let mut rest = rest.strip_prefix(&[PAYLOAD])?;
     let length = decode_varint(&mut rest).ok()?;
-    (rest.len() as u64 == length).then_some((call, rest))
+    (rest.len() as u64 == length).then_some(rest)
 }
 
 /// The byte that a field begins with.
@@ -165,7 +201,25 @@ mod tag {
     pub(super) const PAYLOAD: u32 = 15;
 }
 
+/// Room for a head that [is short](Head::is_short): its numbers, and the key and length of a payload, take 71 bytes at most.
+pub(super) const SHORT_HEAD: usize = 96;
+
 impl Head<'_> {
+    /// Whether it is made of numbers alone.
+    pub(super) const fn is_short(&self) -> bool {
+        self.reason.is_empty()
+            && self.metadata.is_empty()
+            && self.details.is_empty()
+            && self.hello.is_none()
+    }
+
+    /// Whether it says nothing but whose payload follows, as nearly all heads do that are not a CALL's.
+    const fn is_bare(&self) -> bool {
+        let numbers = self.method | self.credit as u64 | self.code as u64;
+        let flags = self.last | self.unrun | self.timeout_us.is_some() | self.last_call.is_some();
+        numbers == 0 && !flags && self.is_short()
+    }
+
     /// Bytes of the envelope with a payload of `payload` bytes.
     #[must_use]
     pub fn encoded_len(&self, payload: Option<usize>) -> usize {
@@ -204,13 +258,24 @@ impl Head<'_> {
     }
 
     /// Appends the envelope, up to where a payload of so many bytes would begin.
-    pub(super) fn encode(&self, buffer: &mut BytesMut, payload: Option<usize>) {
+    pub(super) fn encode<B: BufMut>(&self, buffer: &mut B, payload: Option<usize>) {
         varint_unless_zero(buffer, tag::KIND, self.kind as u64);
         if let Some(call) = self.call {
             varint(buffer, tag::CALL, call);
         }
+        if !self.is_bare() {
+            self.encode_rest(buffer);
+        }
+        if let Some(len) = payload {
+            buffer.put_u8(key(tag::PAYLOAD, WireType::LengthDelimited));
+            number(buffer, len as u64);
+        }
+    }
+
+    /// What follows kind and call.
+    fn encode_rest<B: BufMut>(&self, buffer: &mut B) {
         if self.method != 0 {
-            encode_key(tag::METHOD, WireType::SixtyFourBit, buffer);
+            buffer.put_u8(key(tag::METHOD, WireType::SixtyFourBit));
             buffer.put_u64_le(self.method);
         }
         if let Some(timeout) = self.timeout_us {
@@ -231,35 +296,40 @@ impl Head<'_> {
         }
         block_unless_empty(buffer, tag::DETAILS, self.details);
         varint_unless_zero(buffer, tag::UNRUN, u64::from(self.unrun));
-        if let Some(len) = payload {
-            encode_key(tag::PAYLOAD, WireType::LengthDelimited, buffer);
-            encode_varint(len as u64, buffer);
-        }
     }
 }
 
-fn varint(buffer: &mut BytesMut, tag: u32, value: u64) {
-    encode_key(tag, WireType::Varint, buffer);
-    encode_varint(value, buffer);
+fn varint<B: BufMut>(buffer: &mut B, tag: u32, value: u64) {
+    buffer.put_u8(key(tag, WireType::Varint));
+    number(buffer, value);
 }
 
-fn varint_unless_zero(buffer: &mut BytesMut, tag: u32, value: u64) {
+/// A varint; most are of one byte.
+#[inline]
+fn number<B: BufMut>(buffer: &mut B, value: u64) {
+    match value {
+        0..0x80 => buffer.put_u8(value as u8),
+        _ => encode_varint(value, buffer),
+    }
+}
+
+fn varint_unless_zero<B: BufMut>(buffer: &mut B, tag: u32, value: u64) {
     if value != 0 {
         varint(buffer, tag, value);
     }
 }
 
-fn block_unless_empty(buffer: &mut BytesMut, tag: u32, bytes: &[u8]) {
+fn block_unless_empty<B: BufMut>(buffer: &mut B, tag: u32, bytes: &[u8]) {
     if !bytes.is_empty() {
-        encode_key(tag, WireType::LengthDelimited, buffer);
-        encode_varint(bytes.len() as u64, buffer);
-        buffer.extend_from_slice(bytes);
+        buffer.put_u8(key(tag, WireType::LengthDelimited));
+        number(buffer, bytes.len() as u64);
+        buffer.put_slice(bytes);
     }
 }
 
-fn message(buffer: &mut BytesMut, tag: u32, message: &impl Message) {
-    encode_key(tag, WireType::LengthDelimited, buffer);
-    encode_varint(message.encoded_len() as u64, buffer);
+fn message<B: BufMut>(buffer: &mut B, tag: u32, message: &impl Message) {
+    buffer.put_u8(key(tag, WireType::LengthDelimited));
+    number(buffer, message.encoded_len() as u64);
     message.encode_raw(buffer);
 }
 
@@ -293,7 +363,7 @@ pub fn append_envelope<P: Payload>(
     let mut frames = Frames::in_one_piece(std::mem::take(buffer));
     let done = frames.push(crc, max_frame_bytes, head, payload);
     *buffer = frames.into_one_piece();
-    done
+    done.map(drop)
 }
 
 /// [`append_envelope`] for envelopes without a payload.
@@ -444,27 +514,42 @@ mod tests {
         }
     }
 
+    /// What most envelopes are.
+    fn plain() -> impl Strategy<Value = Envelope> {
+        let (message, reply, call) = (Kind::Message, Kind::Reply, Kind::Call);
+        let kind = prop::sample::select(vec![message, reply, call]);
+        let call = (
+            number(),
+            any::<u64>().prop_filter("a method", |it| *it != 0),
+        );
+        let payload = prop::collection::vec(any::<u8>(), 0..300);
+        (kind, call, prop::option::of(number()), payload).prop_map(
+            |(kind, (call, method), timeout_us, payload)| {
+                let begins = kind == Kind::Call;
+                Envelope {
+                    kind: kind.into(),
+                    call: Some(call),
+                    method: if begins { method } else { 0 },
+                    timeout_us: timeout_us.filter(|_| begins),
+                    last: begins,
+                    payload: Some(payload.into()),
+                    ..Envelope::default()
+                }
+            },
+        )
+    }
+
     proptest! {
         #[test]
-        fn a_stream_message_is_read_as_prost_reads_it(call in any::<u64>(), payload in any::<Vec<u8>>(), cut in any::<prop::sample::Index>(), flipped in any::<(prop::sample::Index, u8)>()) {
-            let head = Head { kind: Kind::Message, call: Some(call), ..Head::default() };
-            let mut buffer = BytesMut::new();
-            let payload = Encoded(Bytes::from(payload));
-            append_envelope(&mut buffer, Crc32Variant::Ieee, usize::MAX, &head, Some(&payload)).unwrap();
-            let envelope = buffer.split_off(crate::wire::HEADER_LEN).freeze();
-            prop_assert_eq!(stream_message(&envelope), Some((call, &payload.0[..])));
+        fn what_most_envelopes_are_is_read_as_prost_reads_it(envelope in plain(), cut in any::<prop::sample::Index>(), flipped in any::<(prop::sample::Index, u8)>()) {
+            let bytes = Bytes::from(envelope.encode_to_vec());
+            prop_assert_eq!(peers::without_prost(&bytes), vec![envelope]);
             // What is damaged is either left to prost, or read as prost reads it.
-            let mut damaged = envelope.to_vec();
-            damaged[flipped.0.index(envelope.len())] ^= flipped.1;
-            for bytes in [envelope.slice(..cut.index(envelope.len())), Bytes::from(damaged)] {
-                if let Some((call, message)) = stream_message(&bytes) {
-                    let expected = Envelope {
-                        kind: Kind::Message.into(),
-                        call: Some(call),
-                        payload: Some(Bytes::copy_from_slice(message)),
-                        ..Envelope::default()
-                    };
-                    prop_assert_eq!(decode_envelope(bytes).unwrap(), expected);
+            let mut damaged = bytes.to_vec();
+            damaged[flipped.0.index(bytes.len())] ^= flipped.1;
+            for bytes in [bytes.slice(..cut.index(bytes.len())), Bytes::from(damaged)] {
+                for read in peers::without_prost(&bytes) {
+                    prop_assert_eq!(&decode_envelope(bytes.clone()).unwrap(), &read);
                 }
             }
         }

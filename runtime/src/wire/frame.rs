@@ -79,6 +79,8 @@ pub struct FrameDecoder {
     max_frame_bytes: usize,
     crc: Crc32Variant,
     first: bool,
+    /// Bytes at the front of the buffer that are whole frames, whose checksums fit.
+    sound: usize,
     /// The sum of what came of a payload that is not whole yet, and of how many bytes.
     begun: Option<(Sum, usize)>,
 }
@@ -91,6 +93,7 @@ impl FrameDecoder {
             max_frame_bytes,
             crc,
             first: true,
+            sound: 0,
             begun: None,
         }
     }
@@ -115,10 +118,15 @@ impl FrameDecoder {
         buffer: &mut BytesMut,
         taken: impl FnOnce(&[u8]) -> bool,
     ) -> Result<Option<Option<Bytes>>, FrameError> {
-        let Some(payload) = self.whole(buffer)? else {
+        let payload = match self.sound {
+            0 => self.whole(buffer)?,
+            _ => self.front(buffer)?.and_then(|frame| frame.payload),
+        };
+        let Some(payload) = payload else {
             return Ok(None);
         };
         let (length, taken) = (payload.len(), taken(payload));
+        self.sound = self.sound.saturating_sub(HEADER_LEN + length);
         buffer.advance(HEADER_LEN);
         if taken {
             buffer.advance(length);
@@ -127,14 +135,24 @@ impl FrameDecoder {
         Ok(Some(Some(buffer.split_to(length).freeze())))
     }
 
+    /// Checks all frames of `buffer` that are whole, so that they can be taken later with less work. What does not fit is
+    /// left to be found then.
+    pub(crate) fn check_ahead(&mut self, buffer: &[u8]) {
+        while let Some(rest) = buffer.get(self.sound..)
+            && let Ok(Some(payload)) = self.whole(rest)
+        {
+            self.sound += HEADER_LEN + payload.len();
+        }
+    }
+
     /// The payload of the frame at the front of `buffer`, if it is whole and its checksum fits.
-    fn whole<'b>(&mut self, buffer: &'b BytesMut) -> Result<Option<&'b [u8]>, FrameError> {
-        let Some((length, expected)) = self.header(buffer)? else {
+    fn whole<'b>(&mut self, buffer: &'b [u8]) -> Result<Option<&'b [u8]>, FrameError> {
+        let Some(Front { payload, expected }) = self.front(buffer)? else {
             return Ok(None);
         };
-        let came = buffer.get(HEADER_LEN..).unwrap_or_default();
-        let Some(payload) = came.get(..length) else {
-            if length >= SUMMED_IN_PARTS {
+        let Some(payload) = payload else {
+            let came = buffer.get(HEADER_LEN..).unwrap_or_default();
+            if self.missing(buffer) + came.len() >= SUMMED_IN_PARTS {
                 let begun = self.begun.take().unwrap_or((self.crc.begin(), 0));
                 self.begun = Some(sum_on(begun, came));
             }
@@ -160,14 +178,23 @@ impl FrameDecoder {
     /// How many bytes the frame at the front of `buffer` still lacks: at least 1, at most the limit
     /// plus the header.
     #[must_use]
-    pub fn missing(&self, buffer: &BytesMut) -> usize {
+    pub fn missing(&self, buffer: &[u8]) -> usize {
         match self.header(buffer) {
             Ok(Some((length, _))) => (HEADER_LEN + length).saturating_sub(buffer.len()).max(1),
             _ => HEADER_LEN.saturating_sub(buffer.len()).max(1),
         }
     }
 
-    fn header(&self, buffer: &BytesMut) -> Result<Option<(usize, u32)>, FrameError> {
+    /// The frame at the front of `buffer`, if its header is there.
+    fn front<'b>(&self, buffer: &'b [u8]) -> Result<Option<Front<'b>>, FrameError> {
+        let header = self.header(buffer)?;
+        Ok(header.map(|(length, expected)| Front {
+            payload: buffer.get(HEADER_LEN..HEADER_LEN + length),
+            expected,
+        }))
+    }
+
+    fn header(&self, buffer: &[u8]) -> Result<Option<(usize, u32)>, FrameError> {
         let Some(header) = buffer.first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
@@ -184,6 +211,14 @@ impl FrameDecoder {
         }
         Ok(Some((length, u32::from_le_bytes([c0, c1, c2, c3]))))
     }
+}
+
+/// A frame whose header has come.
+struct Front<'b> {
+    /// `None` if it is not whole.
+    payload: Option<&'b [u8]>,
+    /// The checksum that was announced.
+    expected: u32,
 }
 
 /// Goes on with a sum of so many bytes, to one of all that came.

@@ -4,7 +4,9 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut, buf::UninitSlice};
 
-use super::{Crc32Variant, HEADER_LEN, Head, Oversize, Payload, frame::header};
+use super::{
+    Crc32Variant, HEADER_LEN, Head, Oversize, Payload, envelope::SHORT_HEAD, frame::header,
+};
 
 /// From this size on, a field of bytes leaves from where it is. Copying costs more than a slice of its own.
 const LARGE_BYTES: usize = 4 << 10;
@@ -57,31 +59,21 @@ impl Frames {
         self.bytes.is_empty()
     }
 
-    /// Appends a frame with an envelope of `head` and `payload`, unless it would be larger than `max_frame_bytes`.
+    /// Appends a frame with an envelope of `head` and `payload`, unless it would be larger than `max_frame_bytes`. Returns
+    /// the length of the payload.
     pub(crate) fn push<P: Payload>(
         &mut self,
         crc: Crc32Variant,
         max_frame_bytes: usize,
         head: &Head<'_>,
         payload: Option<&P>,
-    ) -> Result<(), Oversize> {
+    ) -> Result<usize, Oversize> {
         let payload_len = payload.map(Payload::payload_len);
-        let size = head.encoded_len(payload_len);
-        if size > max_frame_bytes {
-            return Err(Oversize {
-                size,
-                max_size: max_frame_bytes,
-            });
-        }
-        // Of a large payload it is not known how much is copied.
-        let copied = match payload_len {
-            Some(len) if len >= self.large_from => size.min(LARGE_HEAD),
-            _ => size,
+        let shared = self.large.len();
+        let (start, size) = match head.is_short() {
+            true => self.begin_short(max_frame_bytes, head, payload_len)?,
+            false => self.begin_long(max_frame_bytes, head, payload_len)?,
         };
-        self.bytes.reserve(copied + HEADER_LEN);
-        let (start, shared) = (self.bytes.len(), self.large.len());
-        self.bytes.extend_from_slice(&[0; HEADER_LEN]);
-        head.encode(&mut self.bytes, payload_len);
         if let Some(payload) = payload {
             payload.encode_into(self);
         }
@@ -89,7 +81,51 @@ impl Frames {
         if let Some(place) = self.bytes.get_mut(start..start + HEADER_LEN) {
             place.copy_from_slice(&header);
         }
-        Ok(())
+        Ok(payload_len.unwrap_or(0))
+    }
+
+    /// Appends room for a header, and the head. Returns where the frame starts, and the size of its envelope.
+    fn begin_short(
+        &mut self,
+        max_frame_bytes: usize,
+        head: &Head<'_>,
+        payload: Option<usize>,
+    ) -> Result<(usize, usize), Oversize> {
+        // Written first and measured after, which for numbers is less work.
+        let mut short = [0; HEADER_LEN + SHORT_HEAD];
+        let (_, mut rest) = short.split_at_mut(HEADER_LEN);
+        head.encode(&mut rest, payload);
+        let written = SHORT_HEAD - rest.len();
+        let size = fitting(written + payload.unwrap_or(0), max_frame_bytes)?;
+        self.make_room(size, payload);
+        let start = self.bytes.len();
+        let written = short.get(..HEADER_LEN + written).unwrap_or_default();
+        self.bytes.extend_from_slice(written);
+        Ok((start, size))
+    }
+
+    /// The same for heads of any length.
+    fn begin_long(
+        &mut self,
+        max_frame_bytes: usize,
+        head: &Head<'_>,
+        payload: Option<usize>,
+    ) -> Result<(usize, usize), Oversize> {
+        let size = fitting(head.encoded_len(payload), max_frame_bytes)?;
+        self.make_room(size, payload);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; HEADER_LEN]);
+        head.encode(&mut self.bytes, payload);
+        Ok((start, size))
+    }
+
+    fn make_room(&mut self, size: usize, payload: Option<usize>) {
+        // Of a large payload it is not known how much is copied.
+        let copied = match payload {
+            Some(len) if len >= self.large_from => size.min(LARGE_HEAD),
+            _ => size,
+        };
+        self.bytes.reserve(copied + HEADER_LEN);
     }
 
     /// The checksum of all from `start` on, where the large part of number `shared` is the first.
@@ -148,6 +184,14 @@ impl Frames {
     }
 }
 
+/// The size, if it is not over the limit.
+const fn fitting(size: usize, max_size: usize) -> Result<usize, Oversize> {
+    if size > max_size {
+        return Err(Oversize { size, max_size });
+    }
+    Ok(size)
+}
+
 #[expect(
     unsafe_code,
     reason = "the trait is unsafe to implement, for the sake of those who write to the room that it shows"
@@ -181,6 +225,10 @@ unsafe impl BufMut for Frames {
 
     fn put_slice(&mut self, from: &[u8]) {
         self.bytes.put_slice(from);
+    }
+
+    fn put_u8(&mut self, byte: u8) {
+        self.bytes.put_u8(byte);
     }
 }
 

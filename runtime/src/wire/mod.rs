@@ -19,7 +19,10 @@ pub use self::{
     frame::{FrameDecoder, FrameError, HEADER_LEN, append_frame},
     scan::{DecodeLimits, Inflated, MAX_NESTING, measure},
 };
-pub(crate) use self::{envelope::stream_message, frames::Frames};
+pub(crate) use self::{
+    envelope::{PlainCall, carried, plain_call},
+    frames::Frames,
+};
 pub use crate::schema::ipc::v1::{Envelope, Hello, Kind, Verdict};
 
 /// The version of the wire contract that this library speaks (`Hello.protocol`).

@@ -23,6 +23,9 @@ use crate::Turn;
 /// Calls of one turn.
 pub(super) const CALLS: u64 = 10;
 
+/// Tasks that call beside each other.
+pub(super) const TASKS: u64 = 64;
+
 /// Messages of one turn, which is one call.
 pub(super) const MESSAGES: u64 = 1_000;
 
@@ -84,6 +87,31 @@ pub(super) fn unary(served: Served, size: usize) -> Turn {
                 let payload = payload.clone();
                 let reply = served.client.ping(PingRequest { payload }).await;
                 assert_eq!(reply.expect("answered").payload.len(), size);
+            }
+        });
+    })
+}
+
+/// Calls beside each other: [`TASKS`] tasks make [`CALLS`] each.
+pub(super) fn together(served: Served, size: usize) -> Turn {
+    let payload = Bytes::from(vec![7; size]);
+    Box::new(move || {
+        // All of it, or what is only held would end here.
+        let served = &served;
+        served.runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..TASKS {
+                let (client, payload) = (served.client.clone(), payload.clone());
+                tasks.spawn(async move {
+                    for _ in 0..CALLS {
+                        let payload = payload.clone();
+                        let reply = client.ping(PingRequest { payload }).await;
+                        assert_eq!(reply.expect("answered").payload.len(), size);
+                    }
+                });
+            }
+            while let Some(task) = tasks.join_next().await {
+                task.expect("no panic");
             }
         });
     })

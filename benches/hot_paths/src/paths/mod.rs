@@ -59,6 +59,11 @@ pub const PATHS: &[Path] = &[
     path("call/socket/unary/64B", calls::CALLS, || {
         calls::unary(over_a_socket(AtOnce), SMALL)
     }),
+    path(
+        "call/socket/unary/64B/64-in-flight",
+        calls::TASKS * calls::CALLS,
+        || calls::together(over_a_socket(AtOnce), SMALL),
+    ),
     path("call/socket/unary/64KiB", calls::CALLS, || {
         calls::unary(over_a_socket(AtOnce), LARGE)
     }),

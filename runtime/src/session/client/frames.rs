@@ -5,16 +5,15 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::{ClientSession, broken_reply};
 use crate::{
     metadata::Metadata,
+    schema::ipc::v1::Metadata as MetadataEntry,
     session::{CallId, Fault, Outcome, credit::Overdrawn, messages::MAX_COPIED_BYTES, negotiate},
     status::{Code, Status},
-    wire::{
-        Encoded, Envelope, Head, Kind, MAX_PING_BYTES, Verdict, decode_envelope, stream_message,
-    },
+    wire::{Encoded, Envelope, Head, Kind, MAX_PING_BYTES, Verdict, carried, decode_envelope},
 };
 
 impl ClientSession {
@@ -22,9 +21,15 @@ impl ClientSession {
     ///
     /// # Errors
     /// The fault that ends the connection; [`Self::handle_fault`] has been done.
-    pub fn handle_frame(&mut self, now: Instant, frame: Bytes) -> Result<(), Fault> {
-        let done = match &self.closed {
-            Some(fault) => return Err(fault.clone()),
+    pub fn handle_frame(&mut self, now: Instant, mut frame: Bytes) -> Result<(), Fault> {
+        if let Some(fault) = &self.closed {
+            return Err(fault.clone());
+        }
+        let done = match carried(Kind::Reply, &frame) {
+            Some((call, payload)) => {
+                frame.advance(frame.len() - payload.len());
+                self.handle_plain_reply(call, frame)
+            }
             None => decode_envelope(frame)
                 .map_err(Fault::Envelope)
                 .and_then(|e| self.handle(now, e)),
@@ -35,7 +40,7 @@ impl ClientSession {
     /// Takes a frame that is one small message of a response stream. `false` for all else, which is for
     /// [`Self::handle_frame`].
     pub fn handle_stream_message(&mut self, frame: &[u8]) -> bool {
-        let Some((call, message)) = stream_message(frame) else {
+        let Some((call, message)) = carried(Kind::Message, frame) else {
             return false;
         };
         let entry = self.calls.get_mut(&call).filter(|e| e.outcome.is_none());
@@ -52,8 +57,8 @@ impl ClientSession {
 
     fn handle(&mut self, now: Instant, envelope: Envelope) -> Result<(), Fault> {
         let kind = Kind::try_from(envelope.kind).unwrap_or(Kind::Unspecified);
-        if self.server.is_none() && !matches!(kind, Kind::Hello | Kind::Goaway) {
-            return Err(Fault::protocol("the server's first frame is not HELLO"));
+        if !matches!(kind, Kind::Hello | Kind::Goaway) {
+            self.check_greeted()?;
         }
         match kind {
             Kind::Hello => self.handle_hello(envelope),
@@ -77,6 +82,13 @@ impl ClientSession {
         }
     }
 
+    fn check_greeted(&self) -> Result<(), Fault> {
+        match &self.server {
+            Some(_) => Ok(()),
+            None => Err(Fault::protocol("the server's first frame is not HELLO")),
+        }
+    }
+
     fn handle_hello(&mut self, envelope: Envelope) -> Result<(), Fault> {
         if self.server.is_some() {
             return Err(Fault::protocol("a second HELLO"));
@@ -94,6 +106,7 @@ impl ClientSession {
             }
         }
         self.server = Some(hello);
+        self.greeted = true;
         self.vitals.handshake_done();
         self.wake_waiting();
         Ok(())
@@ -163,26 +176,39 @@ impl ClientSession {
 
     fn handle_call(&mut self, kind: Kind, envelope: Envelope) -> Result<(), Fault> {
         let call = envelope.call.unwrap_or(0);
+        self.check_opened(kind, call)?;
+        if !self.is_open(call) {
+            return Ok(());
+        }
+        match kind {
+            Kind::Message => self.handle_message(call, envelope.payload),
+            Kind::Reply => self.handle_reply(call, envelope.payload, envelope.metadata),
+            Kind::End => self.handle_end(call, envelope),
+            _ => self.wakers.extend(self.outbox.grant(call, envelope.credit)),
+        }
+        self.check_control()
+    }
+
+    /// A REPLY with a response and nothing else, as nearly all are.
+    fn handle_plain_reply(&mut self, call: CallId, payload: Bytes) -> Result<(), Fault> {
+        self.check_greeted()?;
+        self.check_opened(Kind::Reply, call)?;
+        if self.is_open(call) {
+            self.handle_reply(call, Some(payload), Vec::new());
+            self.check_control()?;
+        }
+        Ok(())
+    }
+
+    /// A call that was never opened cannot be answered.
+    fn check_opened(&self, kind: Kind, call: CallId) -> Result<(), Fault> {
         if call == 0 || call > self.last_id {
             return Err(Fault::protocol(format!(
                 "{} for call {call}, never opened",
                 kind.as_str_name()
             )));
         }
-        if self
-            .calls
-            .get(&call)
-            .is_none_or(|entry| entry.outcome.is_some())
-        {
-            return Ok(());
-        }
-        match kind {
-            Kind::Message => self.handle_message(call, envelope.payload),
-            Kind::Reply => self.handle_reply(call, envelope),
-            Kind::End => self.handle_end(call, envelope),
-            _ => self.wakers.extend(self.outbox.grant(call, envelope.credit)),
-        }
-        self.check_control()
+        Ok(())
     }
 
     fn handle_message(&mut self, call: CallId, payload: Option<Bytes>) {
@@ -203,11 +229,11 @@ impl ClientSession {
         self.wakers.extend(entry.waker.take());
     }
 
-    fn handle_reply(&mut self, call: CallId, envelope: Envelope) {
-        let outcome = match (self.calls.get(&call), envelope.payload) {
+    fn handle_reply(&mut self, call: CallId, payload: Option<Bytes>, trailers: Vec<MetadataEntry>) {
+        let outcome = match (self.calls.get(&call), payload) {
             (Some(entry), Some(payload)) if !entry.kind.server_streams() => Outcome::Success {
                 payload: Some(payload),
-                trailers: envelope.metadata,
+                trailers,
             },
             (_, None) => broken_reply("the server's REPLY has no payload"),
             _ => broken_reply("the server sent REPLY on a response stream"),

@@ -76,7 +76,7 @@ impl ClientSession {
             metadata: call.metadata.entries(),
             ..Head::default()
         };
-        if !self.has_room(&head, payload.map(Payload::payload_len)) {
+        if !self.has_room(&head, payload) {
             self.waiting.wait(ticket, cx);
             return Poll::Pending;
         }
@@ -92,7 +92,7 @@ impl ClientSession {
         Poll::Ready(Ok(self.last_id))
     }
 
-    fn has_room(&self, head: &Head<'_>, payload: Option<usize>) -> bool {
+    fn has_room<P: Payload>(&self, head: &Head<'_>, payload: Option<&P>) -> bool {
         match &self.server {
             // Calls that were given up leave their CALL behind: to a server that does not read, their
             // number says nothing of the memory that they take.
@@ -101,7 +101,8 @@ impl ClientSession {
                     && self.outbox.committed() <= self.config.max_queued_bytes
             }
             None => {
-                let frame = crate::wire::HEADER_LEN + head.encoded_len(payload);
+                let envelope = head.encoded_len(payload.map(Payload::payload_len));
+                let frame = crate::wire::HEADER_LEN + envelope;
                 self.pipelined + frame <= MAX_PIPELINED_BYTES
                     && self.open < self.config.max_calls as usize
             }

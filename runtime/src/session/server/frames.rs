@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::{Interruption, MethodIndex, ServerSession, StartCall};
 use crate::{
     descriptor::MethodDescriptor,
     metadata::Metadata,
+    schema::ipc::v1::Metadata as MetadataEntry,
     session::{
         CallId, Fault,
         credit::{Overdrawn, Receiver},
@@ -20,8 +21,8 @@ use crate::{
     },
     status::{Code, Status},
     wire::{
-        Encoded, Envelope, Head, Hello, Kind, MAX_PING_BYTES, Verdict, decode_envelope, measure,
-        stream_message,
+        Encoded, Envelope, Head, Hello, Kind, MAX_PING_BYTES, PlainCall, Verdict, carried,
+        decode_envelope, measure, plain_call,
     },
 };
 
@@ -54,14 +55,56 @@ pub enum Incoming {
 /// Why a call is refused.
 type Refusal = (Code, String);
 
+/// What a CALL says.
+struct Asked {
+    call: CallId,
+    method: u64,
+    timeout_us: Option<u64>,
+    last: bool,
+    metadata: Vec<MetadataEntry>,
+    payload: Option<Bytes>,
+}
+
+impl From<Envelope> for Asked {
+    fn from(envelope: Envelope) -> Self {
+        Self {
+            call: envelope.call.unwrap_or(0),
+            method: envelope.method,
+            timeout_us: envelope.timeout_us,
+            last: envelope.last,
+            metadata: envelope.metadata,
+            payload: envelope.payload,
+        }
+    }
+}
+
 impl<A> ServerSession<A> {
     /// A frame came, whole and with a checksum that fits.
     ///
     /// # Errors
     /// The fault that ends the connection; [`Self::handle_fault`] has been done.
-    pub fn handle_frame(&mut self, now: Instant, frame: Bytes) -> Result<Incoming, Fault> {
-        let done = match &self.closed {
-            Some(fault) => return Err(fault.clone()),
+    pub fn handle_frame(&mut self, now: Instant, mut frame: Bytes) -> Result<Incoming, Fault> {
+        if let Some(fault) = &self.closed {
+            return Err(fault.clone());
+        }
+        let done = match plain_call(&frame) {
+            Some(PlainCall {
+                call,
+                method,
+                timeout_us,
+                payload,
+            }) => {
+                frame.advance(frame.len() - payload.len());
+                let asked = Asked {
+                    call,
+                    method,
+                    timeout_us,
+                    last: true,
+                    metadata: Vec::new(),
+                    payload: Some(frame),
+                };
+                self.handle_call(now, asked)
+            }
             None => decode_envelope(frame)
                 .map_err(Fault::Envelope)
                 .and_then(|e| self.handle(now, e)),
@@ -71,11 +114,11 @@ impl<A> ServerSession<A> {
 
     fn handle(&mut self, now: Instant, envelope: Envelope) -> Result<Incoming, Fault> {
         let kind = Kind::try_from(envelope.kind).unwrap_or(Kind::Unspecified);
-        if self.client.is_none() && kind != Kind::Hello {
-            return Err(Fault::protocol("the client's first frame is not HELLO"));
+        if kind != Kind::Hello {
+            self.check_greeted()?;
         }
         match kind {
-            Kind::Call => return self.handle_call(now, envelope),
+            Kind::Call => return self.handle_call(now, envelope.into()),
             Kind::Hello => self.handle_hello(envelope)?,
             Kind::Goaway => self.handle_goaway(&envelope)?,
             Kind::Ping => self.handle_ping(envelope.payload.unwrap_or_default())?,
@@ -95,7 +138,7 @@ impl<A> ServerSession<A> {
     /// Takes a frame that is one small message of a request stream. `false` for all else, which is for
     /// [`Self::handle_frame`].
     pub fn handle_stream_message(&mut self, frame: &[u8]) -> bool {
-        let Some((call, message)) = stream_message(frame) else {
+        let Some((call, message)) = carried(Kind::Message, frame) else {
             return false;
         };
         let entry = self.calls.get_mut(&call).filter(|entry| !entry.ended);
@@ -109,6 +152,13 @@ impl<A> ServerSession<A> {
             self.wakers.extend(receiver.waker.take());
         }
         taken
+    }
+
+    fn check_greeted(&self) -> Result<(), Fault> {
+        match &self.client {
+            Some(_) => Ok(()),
+            None => Err(Fault::protocol("the client's first frame is not HELLO")),
+        }
     }
 
     fn handle_hello(&mut self, envelope: Envelope) -> Result<(), Fault> {
@@ -202,8 +252,9 @@ impl<A> ServerSession<A> {
         Ok(())
     }
 
-    fn handle_call(&mut self, now: Instant, envelope: Envelope) -> Result<Incoming, Fault> {
-        let call = envelope.call.unwrap_or(0);
+    fn handle_call(&mut self, now: Instant, asked: Asked) -> Result<Incoming, Fault> {
+        self.check_greeted()?;
+        let call = asked.call;
         if call <= self.last_id {
             return Err(Fault::protocol(format!(
                 "call id {call} is not above {}",
@@ -211,8 +262,8 @@ impl<A> ServerSession<A> {
             )));
         }
         self.last_id = call;
-        let ordinal = envelope.method;
-        match self.admit(now, call, envelope) {
+        let ordinal = asked.method;
+        match self.admit(now, asked) {
             Ok(start) => Ok(Incoming::Start(start)),
             Err((code, reason)) => {
                 self.holdings.count_calls(self.calls.len());
@@ -226,43 +277,35 @@ impl<A> ServerSession<A> {
     }
 
     /// Decides whether a call is run.
-    fn admit(
-        &mut self,
-        now: Instant,
-        call: CallId,
-        envelope: Envelope,
-    ) -> Result<StartCall, Refusal> {
-        let (index, method) = self.find_method(envelope.method)?;
+    fn admit(&mut self, now: Instant, asked: Asked) -> Result<StartCall, Refusal> {
+        let (index, method) = self.find_method(asked.method)?;
         self.check_load()?;
-        let metadata = Metadata::from_entries(envelope.metadata);
+        let metadata = Metadata::from_entries(asked.metadata);
         self.config
             .check_metadata(&metadata)
             .map_err(|over| (Code::ResourceExhausted, over))?;
-        if envelope.timeout_us == Some(0) {
+        if asked.timeout_us == Some(0) {
             let reason = "the deadline had passed before the call came";
             return Err((Code::DeadlineExceeded, reason.to_owned()));
         }
         let streams = method.kind.client_streams();
-        if !streams && (envelope.payload.is_none() || !envelope.last) {
+        if !streams && (asked.payload.is_none() || !asked.last) {
             let reason = format!(
                 "CALL on a {} method needs `payload` and `last`",
                 method.kind
             );
             return Err((Code::InvalidArgument, reason));
         }
-        let memory = self.take_memory(method, envelope.payload.as_ref())?;
+        let memory = self.take_memory(method, asked.payload.as_ref())?;
         let (receiver, payload) = if streams {
-            (
-                Some(self.request_stream(envelope.payload, envelope.last)),
-                None,
-            )
+            (Some(self.request_stream(asked.payload, asked.last)), None)
         } else {
-            (None, envelope.payload)
+            (None, asked.payload)
         };
-        let timeout = envelope.timeout_us.map(Duration::from_micros);
+        let timeout = asked.timeout_us.map(Duration::from_micros);
         let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
         let start = StartCall {
-            call,
+            call: asked.call,
             index,
             method,
             payload,
