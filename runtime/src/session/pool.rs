@@ -171,7 +171,9 @@ impl Holdings {
     /// Tells the others how many bytes wait on this connection.
     pub(crate) fn count_queued(&mut self, bytes: usize) {
         let bytes = bytes as u64;
-        if bytes.abs_diff(self.queued) < QUEUE_STEP {
+        // A queue that was read to its end counts for nothing: no step may be left of it.
+        let is_drained = bytes == 0 && self.queued > 0;
+        if bytes.abs_diff(self.queued) < QUEUE_STEP && !is_drained {
             return;
         }
         if bytes > self.queued {
@@ -183,9 +185,9 @@ impl Holdings {
         self.queued = bytes;
     }
 
-    /// Whether too much waits on all connections, and something of it on this one.
+    /// Whether too much waits on all connections, and a part of it on this one.
     pub(crate) fn is_clogged(&self) -> bool {
-        self.queued > 0 && self.pool.queued.now() > self.pool.queued.limit
+        self.queued >= QUEUE_STEP && self.pool.queued.now() > self.pool.queued.limit
     }
 }
 
@@ -242,5 +244,11 @@ mod tests {
         greedy.count_queued(200_000);
         modest.count_queued(1_000);
         assert!(greedy.is_clogged() && !modest.is_clogged());
+        modest.count_queued(100_000);
+        assert!(modest.is_clogged());
+        modest.count_queued(1_000);
+        assert!(greedy.is_clogged() && !modest.is_clogged());
+        modest.count_queued(0);
+        assert_eq!(modest.queued, 0);
     }
 }
