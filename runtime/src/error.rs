@@ -217,6 +217,15 @@ impl IpcError {
         }
     }
 
+    /// Whether one side has decided not to deal with the other: the same attempt ends the same until somebody
+    /// changes what that decision rests on.
+    pub(crate) const fn is_verdict(&self) -> bool {
+        matches!(
+            self,
+            Self::PermissionDenied { .. } | Self::PeerNotTrusted { .. }
+        )
+    }
+
     /// The same error once more, for another one who waited for the same thing. An I/O error keeps its
     /// kind and text.
     pub(crate) fn copy(&self) -> Self {

@@ -445,6 +445,9 @@ impl Shared {
                 }
                 ChannelState::Backoff if fails_fast => return Err(self.failure()),
                 _ if failures - before >= attempts => return Err(self.failure()),
+                _ if failures > before && self.failure().is_verdict() => {
+                    return Err(self.failure());
+                }
                 _ => {}
             }
             if progress.changed().await.is_err() {

@@ -1,7 +1,8 @@
 //! The task that keeps a channel connected: attempts, backoff with full jitter, the circuit breaker.
 //!
 //! **Invariant**: attempts to a server that is not there become rarer up to `max_backoff_ms`, differ
-//! between clients, and end after `max_attempts` until somebody wants the connection again.
+//! between clients, and end after `max_attempts`, or at once where one side does not want the other, until somebody
+//! wants the connection again.
 
 use std::{
     future::poll_fn,
@@ -46,9 +47,10 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
                 watch_over(&shared, driver, &mut backoff).await;
             }
             Err(error) => {
+                let is_verdict = error.is_verdict();
                 attempts_left = attempts_left.saturating_sub(1);
                 note_failure(&shared, error);
-                if attempts_left == 0 {
+                if attempts_left == 0 || is_verdict {
                     rest(&shared).await;
                     attempts_left = shared.config.reconnect.max_attempts;
                 } else {

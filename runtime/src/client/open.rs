@@ -224,7 +224,8 @@ impl Opening {
             }
             Err(OpenError::Unusable(fault)) => {
                 let error = queued.conn.error(&fault);
-                return Poll::Ready((!self.start_over()).then(|| Err(self.error(error, false))));
+                let again = !error.is_verdict() && self.start_over();
+                return Poll::Ready((!again).then(|| Err(self.error(error, false))));
             }
             Err(OpenError::TooLarge(over)) => IpcError::TooLarge {
                 size: over.size,
@@ -265,6 +266,7 @@ impl Opening {
 
     /// Whether a call with this outcome is begun once more.
     pub(crate) fn retry(&mut self, outcome: &Outcome) -> bool {
+        let endpoint = &self.spec.channel.shared().endpoint;
         let safe = match outcome {
             Outcome::Failure {
                 status,
@@ -274,6 +276,7 @@ impl Opening {
             }
             Outcome::Lost { fault, maybe_run } => {
                 !matches!(fault, Fault::Shutdown)
+                    && !fault.to_error(endpoint).is_verdict()
                     && (!maybe_run || self.spec.method.idempotency.allows_retry())
             }
             _ => false,
