@@ -89,25 +89,29 @@ impl Connection {
         let Some(mut reader) = self.reading.borrow() else {
             return;
         };
-        let hit = loop {
-            match reader.watch(self, budget) {
-                Ok(Read::Blocked) => break false,
+        let since = Instant::now();
+        let mut first = None;
+        let found_after = loop {
+            let read = reader.watch(self, budget);
+            let time = *first.get_or_insert_with(|| since.elapsed());
+            match read {
+                Ok(Read::Blocked) => break None,
                 Ok(_) if self.session.lock().is_open(call) => {}
-                Ok(_) => break true,
+                Ok(_) => break Some(time),
                 Err(fault) => {
                     self.with(|session| session.handle_fault(fault));
                     self.driver.wake();
-                    break false;
+                    break None;
                 }
             }
         };
         self.reading.give_back(reader, &self.driver);
-        if hit {
+        if found_after.is_some() {
             self.reading.count_hit();
         }
         let (begins, tells) = {
             let mut session = self.session.lock();
-            let lasts = session.handle_spin(hit);
+            let lasts = session.handle_spin(found_after);
             let tells = session.wants_write() || session.take_greeted();
             (lasts && self.reading.begin_quiet(), tells)
         };

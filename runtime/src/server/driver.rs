@@ -278,19 +278,26 @@ impl Driver {
         let Some(budget) = conn.session.lock().poll_spin(frames) else {
             return Ok(false);
         };
-        let hit = match self.inlet.watch(&conn.link, budget) {
-            Ok(Read::Bytes) => {
-                self.handle_frames(now())?;
-                true
+        let since = Instant::now();
+        let mut first = None;
+        let found_after = loop {
+            match self.inlet.watch(&conn.link, budget) {
+                Ok(Read::Bytes) => {
+                    let time = *first.get_or_insert_with(|| since.elapsed());
+                    self.handle_frames(now())?;
+                    if self.frames > 0 {
+                        break Some(time);
+                    }
+                }
+                Ok(Read::Blocked) => break None,
+                Ok(Read::Eof) | Err(_) => return Err(Fault::Closed),
             }
-            Ok(Read::Blocked) => false,
-            Ok(Read::Eof) | Err(_) => return Err(Fault::Closed),
         };
-        let lasts = conn.session.lock().handle_spin(hit);
+        let lasts = conn.session.lock().handle_spin(found_after);
         if lasts && !mem::replace(&mut self.quiet, true) {
             conn.link.stop_waiting_to_read();
         }
-        Ok(hit)
+        Ok(found_after.is_some())
     }
 
     /// The connection is over: what can be said at once is said, handlers are stopped.

@@ -235,16 +235,21 @@ impl ClientSession {
     /// How long the caller of a unary call may look at the socket itself before it sleeps: while its call is the only
     /// thing that the connection waits for.
     pub fn poll_spin(&mut self, call: CallId) -> Option<Duration> {
-        let alone = !self.needs_reader() && self.closed.is_none() && self.outbox.is_empty();
-        (alone && self.is_open(call))
+        if !self.is_open(call) || self.closed.is_some() {
+            return None;
+        }
+        let alone = !self.needs_reader() && self.outbox.is_empty();
+        self.spin
+            .is_single(usize::from(alone))
             .then(|| self.spin.begin())
             .flatten()
     }
 
-    /// What a look at the socket has come to. `true` if the connection need not be read by anybody else, as long as
-    /// looks find something and [`Self::needs_reader`] is `false`: no call is open whose caller may be asleep.
-    pub fn handle_spin(&mut self, hit: bool) -> bool {
-        self.spin.end(hit) && self.open == 0 && !self.needs_reader()
+    /// What a look at the socket has come to: after how long the answer began to come, if all of it did. `true` if the
+    /// connection need not be read by anybody else, as long as looks find something and [`Self::needs_reader`] is `false`:
+    /// no call is open whose caller may be asleep.
+    pub fn handle_spin(&mut self, found_after: Option<Duration>) -> bool {
+        self.spin.end(found_after) && self.open == 0 && !self.needs_reader()
     }
 
     /// Whether the connection waits for more than the answer to one unary call.

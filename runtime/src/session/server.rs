@@ -328,10 +328,10 @@ impl<A> ServerSession<A> {
             .flatten()
     }
 
-    /// What a look at the socket has come to. `true` if the driver need not be woken besides, as long as looks find
+    /// What a look at the socket has come to: after how long a frame began to come, if all of it did. `true` if the driver need not be woken besides, as long as looks find
     /// something.
-    pub const fn handle_spin(&mut self, hit: bool) -> bool {
-        self.spin.end(hit)
+    pub fn handle_spin(&mut self, found_after: Option<Duration>) -> bool {
+        self.spin.end(found_after)
     }
 
     /// Ready when nobody wants the call any more. Who waits for it with a ticket ends with [`Self::stop_waiting`].
