@@ -21,22 +21,31 @@ pub(crate) struct ConformanceServer {
     child: Child,
     folder: tempfile::TempDir,
     arguments: Vec<String>,
+    /// A program that starts the server, with its arguments; none, and the server is started itself.
+    wrapper: Vec<String>,
 }
 
 impl ConformanceServer {
     /// Starts a server with more arguments, parted by blanks, and waits until it serves.
     pub(crate) fn start(arguments: &str) -> Self {
+        Self::start_under("", arguments)
+    }
+
+    /// The same by way of another program, which becomes the server or starts it.
+    pub(crate) fn start_under(wrapper: &str, arguments: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("de-peer-")
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in("/tmp")
             .expect("a directory");
-        let arguments: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
-        let child = spawn(&folder.path().join("x.sock"), &arguments);
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let (wrapper, arguments): (Vec<String>, Vec<String>) = (words(wrapper), words(arguments));
+        let child = spawn(&folder.path().join("x.sock"), &wrapper, &arguments);
         Self {
             child,
             folder,
             arguments,
+            wrapper,
         }
     }
 
@@ -83,7 +92,7 @@ impl ConformanceServer {
 
     /// Another server at the endpoint of one that has ended.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(&self.endpoint(), &self.arguments);
+        self.child = spawn(&self.endpoint(), &self.wrapper, &self.arguments);
     }
 }
 
@@ -94,9 +103,15 @@ impl Drop for ConformanceServer {
     }
 }
 
-fn spawn(endpoint: &Path, arguments: &[String]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tests-conformance"));
-    command.arg("serve").arg("--endpoint").arg(endpoint);
+fn spawn(endpoint: &Path, wrapper: &[String], arguments: &[String]) -> Child {
+    const SERVER: &str = env!("CARGO_BIN_EXE_tests-conformance");
+    let mut words = wrapper.iter().map(String::as_str).chain([SERVER]);
+    let mut command = Command::new(words.next().unwrap_or(SERVER));
+    command
+        .args(words)
+        .arg("serve")
+        .arg("--endpoint")
+        .arg(endpoint);
     for (name, _) in env::vars_os() {
         // The settings of whoever runs the tests are not the test's.
         if name.to_string_lossy().starts_with("DAEMONEYE_") {

@@ -2,11 +2,7 @@
 //!
 //! **Invariant**: the lines are those of the server, as a subscriber formats them.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use daemoneye_ipc::{
     IpcConfig, Server,
@@ -15,41 +11,8 @@ use daemoneye_ipc::{
     testing::TestServer,
     transport::Peer,
 };
-use tracing::Level;
 
-use crate::{conformance_server::LIMIT, peer};
-
-/// The log, in memory.
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    (log, tracing::subscriber::set_default(subscriber))
-}
+use crate::{captured_log::logged, conformance_server::LIMIT, peer};
 
 #[tokio::test(start_paused = true)]
 async fn strangers_that_knock_a_thousand_times_are_some_lines() {

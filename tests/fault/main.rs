@@ -1,6 +1,6 @@
 //! Faults and floods: what a peer, or the system, may do, and what holds nevertheless. A file per fault.
 //!
-//! What is elsewhere: descriptors that run out, full backlogs and stopped servers in `transport`; killed servers, drains,
+//! What is elsewhere: full backlogs and stopped servers in `transport`; killed servers, drains,
 //! slow and silent peers in `wire_peer`; handlers that panic or never end in `calls` and `shutdown`.
 //!
 //! **Invariant**: each shows the fault itself, not a stand-in; what needs root says so where it is not run.
@@ -11,10 +11,13 @@
 )]
 
 mod admission;
+#[path = "../captured_log.rs"]
+mod captured_log;
 mod clock;
 #[path = "../conformance_server.rs"]
 #[expect(dead_code, reason = "the rest is for the other tests that use it")]
 mod conformance_server;
+mod descriptors;
 mod disk_full;
 mod floods;
 mod footprint;
@@ -26,3 +29,4 @@ mod log_lines;
 mod peer;
 mod return_of_many;
 mod shares;
+mod signals;

@@ -15,6 +15,8 @@ mod vault;
 mod schema;
 
 mod anonymous_users;
+#[path = "../captured_log.rs"]
+mod captured_log;
 mod check_that_hangs;
 mod check_that_panics;
 mod denied_request_is_not_decoded;

@@ -8,6 +8,7 @@ use daemoneye_ipc::{
 };
 
 use crate::{
+    captured_log::logged,
     schema::golden::access::v1::{HALL_SERVICE, VAULT_SERVICE, VaultClient, VaultServer},
     vault::{Holder, item},
 };
@@ -134,6 +135,24 @@ async fn the_peer_policy_comes_first_and_the_schema_does_not_widen_it() {
         error.to_string().contains("not in the server's policy"),
         "{error}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_refused_calls_are_counted_and_some_lines() {
+    let (log, _guard) = logged();
+    let (server, holder) = server();
+    let client = VaultClient::new(server.caller().peer(peer(54_321, &[])).channel());
+    for _ in 0..1_000 {
+        let error = client.open(item("")).await.unwrap_err();
+        assert_eq!(error.code(), Code::PermissionDenied);
+    }
+    assert_eq!(
+        (server.stats().calls_denied(), holder.reached()),
+        (1_000, 0)
+    );
+    let text = log.text();
+    let lines = text.matches("a call was refused").count();
+    assert!((1..=20).contains(&lines), "{lines} lines: {text}");
 }
 
 #[test]

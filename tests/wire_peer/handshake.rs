@@ -227,6 +227,26 @@ fn a_half_closed_socket_is_a_closed_connection() {
 }
 
 #[test]
+fn a_peer_that_is_gone_in_the_middle_of_a_frame_leaves_nothing() {
+    let server = ConformanceServer::start("");
+    let mut other = Peer::new(&server.endpoint());
+    let start = Instant::now();
+    let mut call = 0;
+    for sent in [1, 7, 8, 9, 5_000, 99_999] {
+        let mut peer = Peer::new(&server.endpoint());
+        peer.send(&super::peer::sleep(1, 60_000));
+        peer.send_bytes(&frame(&echo(2, &[0; 100_000]).0)[..sent]);
+        // All that the kernel does for a process that is killed.
+        drop(peer);
+        call += 1;
+        while other.inspect(call) != (1, 1, 1) {
+            assert!(start.elapsed() < LIMIT, "something is left");
+            call += 1;
+        }
+    }
+}
+
+#[test]
 fn a_client_that_leaves_gets_what_is_open_and_no_more() {
     let server = ConformanceServer::start("");
     let mut peer = Peer::new(&server.endpoint());

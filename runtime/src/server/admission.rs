@@ -106,11 +106,14 @@ pub(super) fn admit(
     }
     let greeting = core.counters.handshakes.now();
     let limit = config.limits.max_handshakes;
-    let room = match greeting >= limit {
-        true => Err(format!(
+    let room = if link.is_last() {
+        Err("the server has no file descriptors left".to_owned())
+    } else if greeting >= limit {
+        Err(format!(
             "{greeting} connections have not said HELLO, and {limit} may"
-        )),
-        false => core.connections.lock().room(config, link.peer()),
+        ))
+    } else {
+        core.connections.lock().room(config, link.peer())
     };
     if let Err(reason) = room {
         counters.over_limit.fetch_add(1, Ordering::Relaxed);

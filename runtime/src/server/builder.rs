@@ -201,6 +201,7 @@ impl ServerBuilder {
             counters: Counters::new(crate::driver::now()),
             connections: Mutex::default(),
             refusals: Throttle::default(),
+            denials: Throttle::default(),
             faults: Throttle::default(),
             next_id: AtomicU64::new(1),
         });

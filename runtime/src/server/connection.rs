@@ -116,12 +116,16 @@ impl Connection {
             .counters
             .denied_calls
             .fetch_add(1, Ordering::Relaxed);
+        let Some(left_out) = self.core.denials.permit(crate::driver::now()) else {
+            return;
+        };
         let peer = self.peer();
         tracing::warn!(
             connection = self.id,
             user = %peer.user(),
             pid = peer.pid,
             method = method.path,
+            left_out,
             "a call was refused: the schema does not let this peer make it"
         );
     }

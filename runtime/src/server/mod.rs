@@ -73,8 +73,9 @@ pub(crate) struct ServerCore {
     /// Cancelled when the server begins to drain.
     pub(crate) draining: CancellationToken,
     connections: Mutex<Roster>,
-    /// Lines in the log about connections that were refused, and about those that ended in a fault.
+    /// Lines in the log about connections that were refused, calls that were, and connections that ended in a fault.
     refusals: Throttle,
+    pub(crate) denials: Throttle,
     pub(crate) faults: Throttle,
     next_id: AtomicU64,
 }

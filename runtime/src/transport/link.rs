@@ -31,6 +31,7 @@ use super::{Peer, memory, platform::Socket};
 pub struct Link {
     io: Io,
     peer: Peer,
+    last: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +60,7 @@ pub fn memory_pair(capacity: usize) -> (Link, Link) {
     let link = |end| Link {
         io: Io::Memory(end),
         peer: Peer::current(),
+        last: false,
     };
     (link(first), link(second))
 }
@@ -69,7 +71,21 @@ impl Link {
         Ok(Self {
             io: Io::Socket(socket),
             peer,
+            last: false,
         })
+    }
+
+    /// The same link, accepted in place of the descriptor that was kept for it.
+    #[cfg(unix)]
+    pub(super) fn into_last(self) -> Self {
+        Self { last: true, ..self }
+    }
+
+    /// Whether it was accepted with the last descriptor that the process had, which [`Listener`](super::Listener) keeps for that: tell the
+    /// peer why there is no place for it, and drop the link, so that the next one can be told as well.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        self.last
     }
 
     /// The same link, with another peer: within the process anybody can be played.

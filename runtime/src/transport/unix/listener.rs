@@ -1,12 +1,16 @@
 //! Accepts connections.
 //!
-//! **Invariant**: running out of descriptors or memory delays connections and never ends the server,
-//! and never makes it spin.
+//! **Invariant**: running out of descriptors or memory never ends the server, and never makes it spin. A descriptor is kept for
+//! whoever comes then, so that it can be told instead of left waiting.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::{Future, poll_fn},
+    io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    pin::pin,
+    task::Poll,
     time::Duration,
 };
 
@@ -14,7 +18,11 @@ use interprocess::{
     local_socket::traits::tokio::Listener as _,
     os::unix::uds_local_socket::tokio::Listener as Accepting,
 };
-use rustix::io::Errno;
+use parking_lot::Mutex;
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 
 use super::{
     EndpointOptions, Socket, activation,
@@ -52,6 +60,8 @@ pub struct Listener {
     _claim: Option<Claim>,
     accepting: Accepting,
     path: PathBuf,
+    /// Given up when the system has no descriptor left, for one connection to be told so.
+    reserve: Mutex<Option<OwnedFd>>,
 }
 
 impl Listener {
@@ -90,6 +100,7 @@ impl Listener {
             _claim: claim,
             accepting,
             path: path.to_path_buf(),
+            reserve: Mutex::new(None),
         })
     }
 
@@ -104,10 +115,12 @@ impl Listener {
     ///
     /// # Errors
     /// [`IpcError::Io`] if the listening socket itself has failed. A connection that fails before it is
-    /// accepted is passed over, and a shortage of descriptors or memory is waited out.
+    /// accepted is passed over. When descriptors are used up, one connection at a time is accepted with a descriptor that is
+    /// kept for that ([`Link::is_last`]); without that one, and when memory is short, connections wait.
     pub async fn accept(&self) -> Result<Link, IpcError> {
         let mut pause = FIRST_PAUSE;
         loop {
+            self.keep_reserve();
             let error = match self.accepting.accept().await {
                 Ok(stream) => match Socket::accepted(stream).and_then(Link::socket) {
                     Ok(link) => return Ok(link),
@@ -121,6 +134,9 @@ impl Listener {
             match Trouble::of(&error) {
                 Trouble::Passing => {}
                 Trouble::Shortage => {
+                    if let Some(link) = self.accept_last().await {
+                        return Ok(link);
+                    }
                     tracing::warn!(endpoint = %self.path.display(), %error, "no connection can be accepted for now");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -128,6 +144,28 @@ impl Listener {
                 Trouble::Fatal => return Err(error.into()),
             }
         }
+    }
+
+    /// Sees to it that there is a descriptor to give up, if the system has one: a file of its own, so that it counts for the
+    /// process and for the system.
+    fn keep_reserve(&self) {
+        let mut reserve = self.reserve.lock();
+        if reserve.is_none() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            *reserve = rustix::fs::open("/", flags, Mode::empty()).ok();
+        }
+    }
+
+    /// Gives the reserve up for the connection that waits, unless another thread was faster to use it.
+    async fn accept_last(&self) -> Option<Link> {
+        drop(self.reserve.lock().take()?);
+        let mut accepting = pin!(self.accepting.accept());
+        let accepted = poll_fn(|cx| match accepting.as_mut().poll(cx) {
+            Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
+            Poll::Pending => Poll::Ready(None),
+        });
+        let link = Socket::accepted(accepted.await?).and_then(Link::socket);
+        link.ok().map(Link::into_last)
     }
 }
 
