@@ -54,6 +54,10 @@ fn empty_messages_by_the_mebibyte_stay_within_the_budget() {
     let grown = memory(&server, "VmHWM") - before;
     // Each connection keeps the room that a frame has needed.
     let base = PEERS as u64 * (MIB + 64 * 1024) + 8 * MIB;
+    println!(
+        "{PEERS} peers with a mebibyte of empty messages each: {} KiB more at most",
+        grown / 1024
+    );
     assert!(grown < BUDGET + base, "{} KiB", grown / 1024);
 }
 
@@ -72,6 +76,10 @@ fn headers_that_claim_much_cost_nothing() {
         honest.assert_echo(call);
     }
     let grown = memory(&server, "VmRSS").saturating_sub(before);
+    println!(
+        "15 headers that claim a mebibyte each: {} KiB more",
+        grown / 1024
+    );
     assert!(grown < MIB, "{} KiB", grown / 1024);
 }
 
