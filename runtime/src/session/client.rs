@@ -239,10 +239,10 @@ impl ClientSession {
             return None;
         }
         let alone = !self.needs_reader() && self.outbox.is_empty();
-        self.spin
-            .is_single(usize::from(alone))
-            .then(|| self.spin.begin())
-            .flatten()
+        // The first call of a connection is answered together with the HELLO, by a server that was woken to accept it.
+        let is_first = alone && self.server.is_none();
+        let looks = self.spin.is_single(usize::from(alone)) || is_first;
+        looks.then(|| self.spin.begin()).flatten()
     }
 
     /// What a look at the socket has come to: after how long the answer began to come, if all of it did. `true` if the

@@ -79,6 +79,22 @@ fn a_call_beside_others_is_woken_although_nobody_has_asked_for_its_outcome() {
 }
 
 #[test]
+fn the_first_call_is_looked_for_before_the_hello_is_in_and_the_second_is_not() {
+    let mut world = World::new();
+    world.open(0, None);
+    assert_eq!(world.client.poll_spin(1), None, "it is not written yet");
+    world.deliver_up(usize::MAX);
+    assert!(world.client.poll_spin(1).is_some());
+    world.last_word(1, false);
+    world.deliver_down(usize::MAX);
+    assert!(world.client.take_greeted() && !world.client.take_greeted());
+    world.look(1);
+    world.open(0, None);
+    world.deliver_up(usize::MAX);
+    assert_eq!(world.client.poll_spin(2), None, "a server that is awake");
+}
+
+#[test]
 fn a_different_schema_is_refused_before_a_handler_sees_the_call() {
     static OTHER: ServiceDescriptor = ServiceDescriptor {
         fingerprint: 43,
