@@ -6,6 +6,7 @@
 
 #[cfg(target_os = "linux")]
 mod cli_demo;
+mod cli_release;
 mod cli_schema;
 mod cli_support;
 

@@ -28,8 +28,9 @@ use daemoneye_ipc::{
             WatchRequest, WatchResponse,
         },
         reflection::v1::{
-            GetDescriptorsRequest, GetDescriptorsResponse, ListServicesRequest,
-            ListServicesResponse, Reflection, ReflectionServer, ServiceInfo,
+            GetDescriptorsRequest, GetDescriptorsResponse, GetRevisionsRequest,
+            GetRevisionsResponse, ListServicesRequest, ListServicesResponse, Reflection,
+            ReflectionServer, ServiceInfo, ServiceRevisions,
         },
     },
 };
@@ -757,6 +758,18 @@ impl Reflection for Liar {
     ) -> Result<GetDescriptorsResponse, Status> {
         let files = self.0.encode_to_vec().into();
         Ok(GetDescriptorsResponse { files })
+    }
+
+    async fn get_revisions(
+        &self,
+        _: &CallContext,
+        _: GetRevisionsRequest,
+    ) -> Result<GetRevisionsResponse, Status> {
+        let services = vec![ServiceRevisions {
+            name: "a.v1.\u{1b}[2JLie\n".into(),
+            ..ServiceRevisions::default()
+        }];
+        Ok(GetRevisionsResponse { services })
     }
 }
 

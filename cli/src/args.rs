@@ -18,7 +18,7 @@ pub(crate) use self::{
         AgentTarget, Alerts, CollectorConfig, Collectors, CollectorsList, Rules, RulesList,
         RulesUpload,
     },
-    schema::{Format, RuleArgs, Schema, SchemaCheck, SchemaExplain, SchemaGenerate},
+    schema::{Format, RuleArgs, Schema, SchemaCheck, SchemaExplain, SchemaGenerate, SchemaRelease},
 };
 
 const EXIT_CODES: &str = "\

@@ -60,6 +60,8 @@ pub enum ProblemKind {
     Collision,
     /// Two methods of the schema set have one ordinal.
     Ordinal,
+    /// What breaks a supported release.
+    Evolution,
     /// Valid protobuf for which no Rust can be emitted.
     Unsupported,
 }

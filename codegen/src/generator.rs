@@ -39,7 +39,7 @@ pub struct Generator {
 pub struct Generated {
     /// The files, sorted by name.
     pub files: Vec<GeneratedFile>,
-    /// Every schema file that was read.
+    /// Every schema file that was read, with the histories and configurations beside them.
     pub inputs: Vec<PathBuf>,
     /// The folders in which a new file may take the place of one that was read: include roots that
     /// come before the one which holds an import.
@@ -238,11 +238,7 @@ impl Generator {
             content: render::module_tree(&schema),
         });
         files.sort_by(|a, b| a.name.cmp(&b.name));
-        let inputs = loaded
-            .sources
-            .iter()
-            .map(|source| source.path.clone())
-            .collect();
+        let inputs = loaded.inputs().cloned().collect();
         Ok(Generated {
             files,
             inputs,
@@ -262,8 +258,7 @@ fn owned(paths: &[impl AsRef<Path>]) -> Vec<PathBuf> {
     reason = "this is how a build script talks to cargo"
 )]
 fn print_inputs(loaded: &Loaded) {
-    let files = loaded.sources.iter().map(|source| &source.path);
-    for input in files.chain(&loaded.passed_by) {
+    for input in loaded.inputs().chain(&loaded.passed_by) {
         println!("cargo::rerun-if-changed={}", input.display());
     }
 }

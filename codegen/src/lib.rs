@@ -18,6 +18,8 @@ pub mod fingerprint;
 mod generator;
 mod hash;
 #[cfg(feature = "evolution")]
+pub mod history;
+#[cfg(feature = "evolution")]
 pub mod image;
 mod index;
 #[cfg(feature = "evolution")]
@@ -30,6 +32,7 @@ mod options;
 pub mod project;
 mod protoc;
 pub mod registered;
+mod released;
 pub mod render;
 #[cfg(feature = "evolution")]
 pub mod rules;

@@ -3,7 +3,7 @@
 //! **Invariant**: nothing is cached between calls, and every path that was opened is on record, in
 //! errors too, so that a build can be tied to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,9 @@ use protox::file::{File, FileResolver, GoogleFileResolver};
 
 use crate::aside::Aside;
 use crate::error::{Error, Place, Problem, ProblemKind};
+use crate::model::Revision;
 use crate::protoc;
+use crate::released;
 
 /// A schema file that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +41,22 @@ pub struct Loaded {
     pub passed_by: Vec<PathBuf>,
     /// The names of the files that were asked for (not merely imported), in the caller's order.
     pub roots: Vec<String>,
+    /// The files that were looked at besides: histories of the schemas, and configurations beside these.
+    pub watched: Vec<PathBuf>,
+    /// What histories say of services, by full name: the released revision, 0 for none, and those that it is compatible
+    /// with, newest first.
+    pub(crate) revisions: BTreeMap<String, (u32, Vec<Revision>)>,
     /// Positions that the pool does not have; none but after [`load_aside`].
     pub(crate) aside: Aside,
 }
 
 impl Loaded {
+    /// Every file that the result depends on.
+    pub fn inputs(&self) -> impl Iterator<Item = &PathBuf> {
+        let sources = self.sources.iter().map(|source| &source.path);
+        sources.chain(&self.watched)
+    }
+
     /// The source of the file imported as `name`, if it was read from disk.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&SourceFile> {
@@ -54,21 +67,37 @@ impl Loaded {
 /// Reads and links `protos` and all that they import.
 ///
 /// Each of `protos` is a path to a file under one of `includes`, or a name relative to one of them.
-/// Without `includes`, the root of each file is found from its folder (see [`implied_root`]).
+/// Without `includes`, the root of each file is found from its folder (see [`implied_root`]). What was released of them is
+/// looked up in the `history` beside them, where there is one.
 ///
 /// # Errors
 ///
-/// [`Error::Schema`] with the problems of the schema, [`Error::Usage`] when a file is under no
+/// [`Error::Schema`] with the problems of the schema, or with what in it breaks a supported release, [`Error::Usage`] when a file is under no
 /// include root, [`Error::Io`] when one cannot be read.
 pub fn load(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
-    read_and_link(protos, includes, false)
+    let mut loaded = read_and_link(protos, includes, false)?;
+    released::embed(&mut loaded)?;
+    Ok(loaded)
 }
 
 /// The same in much less time and memory, for those who take the positions from [`Loaded::aside`].
 #[cfg(feature = "evolution")]
 pub(crate) fn load_aside(protos: &[PathBuf], includes: &[PathBuf]) -> Result<Loaded, Error> {
     // What the linker says of a file without positions has no place: it is asked once more, with them.
-    read_and_link(protos, includes, true).or_else(|_| load(protos, includes))
+    read_and_link(protos, includes, true).or_else(|_| read_and_link(protos, includes, false))
+}
+
+/// Links texts that were read before: those named in `roots`, and what they import of the others. They were judged when
+/// they were new, and are not judged again.
+///
+/// # Errors
+///
+/// [`Error::Schema`] when they do not link.
+#[cfg(feature = "evolution")]
+pub(crate) fn load_texts(texts: Vec<SourceFile>, roots: Vec<String>) -> Result<Loaded, Error> {
+    let texts = texts.into_iter().map(|text| (text.name.clone(), text));
+    let places = Places::Texts(texts.collect());
+    link(places, roots, true)
 }
 
 fn read_and_link(protos: &[PathBuf], includes: &[PathBuf], aside: bool) -> Result<Loaded, Error> {
@@ -87,12 +116,24 @@ fn read_and_link(protos: &[PathBuf], includes: &[PathBuf], aside: bool) -> Resul
         .iter()
         .map(|proto| import_name(proto, &includes))
         .collect::<Result<Vec<_>, _>>()?;
+    let loaded = link(Places::Folders(includes), roots, aside)?;
+    check_shadows(protos, &loaded)?;
+    let refused = protoc::problems(&loaded);
+    if refused.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(Error::Schema(refused))
+    }
+}
+
+/// Links the files that `roots` name, found in `places`, and all that they import.
+fn link(places: Places, roots: Vec<String>, aside: bool) -> Result<Loaded, Error> {
     let record = Arc::new(Mutex::new(Record {
         aside: aside.then(Aside::default),
         ..Record::default()
     }));
     let resolver = Recording {
-        includes,
+        places,
         record: Arc::clone(&record),
     };
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
@@ -104,20 +145,15 @@ fn read_and_link(protos: &[PathBuf], includes: &[PathBuf], aside: bool) -> Resul
         aside,
         ..
     } = std::mem::take(&mut *lock(&record));
-    let loaded = Loaded {
+    Ok(Loaded {
         pool: compiler.descriptor_pool(),
         sources,
         passed_by: passed_by.into_iter().collect(),
         roots,
+        watched: Vec::new(),
+        revisions: BTreeMap::new(),
         aside: aside.unwrap_or_default(),
-    };
-    check_shadows(protos, &loaded)?;
-    let refused = protoc::problems(&loaded);
-    if refused.is_empty() {
-        Ok(loaded)
-    } else {
-        Err(Error::Schema(refused))
-    }
+    })
 }
 
 /// Links all of `roots`, or tells what is wrong in any of them.
@@ -353,12 +389,21 @@ pub(crate) const OPTIONS: (&str, &str) = (
     include_str!("../schemas/daemoneye/ipc/v1/options.proto"),
 );
 
-/// Looks files up among the well-known types, then below the include roots, and keeps what it read.
+/// Where files are looked up.
+enum Places {
+    /// Below include roots, in their order.
+    Folders(Vec<PathBuf>),
+    /// Among texts that were read before, by name.
+    #[cfg(feature = "evolution")]
+    Texts(std::collections::HashMap<String, SourceFile>),
+}
+
+/// Looks files up among the well-known types, then in its places, and keeps what it read.
 ///
 /// The runtime has the Rust of the well-known types, and the generator that of the rules, so that a
 /// copy of theirs could only disagree.
 struct Recording {
-    includes: Vec<PathBuf>,
+    places: Places,
     record: Arc<Mutex<Record>>,
 }
 
@@ -371,10 +416,41 @@ impl FileResolver for Recording {
         if let Ok(file) = GoogleFileResolver::new().open_file(name) {
             return Ok(file);
         }
-        for include in &self.includes {
+        let found = self.find(name).map_err(|failure| {
+            lock(&self.record).failure = Some(failure);
+            protox::Error::new(std::io::Error::other("unreadable"))
+        })?;
+        let Some(source) = found else {
+            return Err(protox::Error::file_not_found(name));
+        };
+        let text = source.text.clone();
+        lock(&self.record).sources.push(source);
+        let file = File::from_source(name, &text)?;
+        Ok(match &mut lock(&self.record).aside {
+            Some(aside) => aside.take(file),
+            None => file,
+        })
+    }
+}
+
+impl Recording {
+    fn find(&self, name: &str) -> Result<Option<SourceFile>, Error> {
+        #[cfg_attr(
+            not(feature = "evolution"),
+            expect(
+                clippy::infallible_destructuring_match,
+                reason = "there is one kind of places then"
+            )
+        )]
+        let includes = match &self.places {
+            Places::Folders(includes) => includes,
+            #[cfg(feature = "evolution")]
+            Places::Texts(texts) => return Ok(texts.get(name).cloned()),
+        };
+        for include in includes {
             let path = include.join(name);
             let text = match read_file(&path) {
-                Ok(bytes) => decode(&path, bytes),
+                Ok(bytes) => decode(&path, bytes)?,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     let folder = nearest_folder(&path).filter(|folder| folder.starts_with(include));
                     lock(&self.record)
@@ -382,24 +458,12 @@ impl FileResolver for Recording {
                         .extend(folder.map(Path::to_path_buf));
                     continue;
                 }
-                Err(error) => Err(Error::io("cannot read", &path, error)),
+                Err(error) => return Err(Error::io("cannot read", &path, error)),
             };
-            let text = text.map_err(|failure| {
-                lock(&self.record).failure = Some(failure);
-                protox::Error::new(std::io::Error::other("unreadable"))
-            })?;
-            lock(&self.record).sources.push(SourceFile {
-                name: name.to_owned(),
-                path,
-                text: text.clone(),
-            });
-            let file = File::from_source(name, &text)?;
-            return Ok(match &mut lock(&self.record).aside {
-                Some(aside) => aside.take(file),
-                None => file,
-            });
+            let name = name.to_owned();
+            return Ok(Some(SourceFile { name, path, text }));
         }
-        Err(protox::Error::file_not_found(name))
+        Ok(None)
     }
 }
 

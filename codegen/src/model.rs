@@ -87,12 +87,12 @@ pub struct Service {
     pub deprecated: bool,
     /// Its methods in the order of the schema.
     pub methods: Vec<Method>,
-    /// The released revision; 0 when the service was never released.
+    /// The released revision; 0 when the service was not released as it is.
     pub revision: u32,
     /// The fingerprint of what the wire depends on, see `docs/fingerprint.md`.
     pub fingerprint: u64,
-    /// Fingerprints of released revisions that are compatible with this one, newest first.
-    pub compatible: Vec<u64>,
+    /// Released revisions that are compatible with this one in both directions, the newest 16, newest first.
+    pub compatible: Vec<Revision>,
     /// The serialized `FileDescriptorSet` of its file and of what that imports, imports first,
     /// without source positions.
     pub file_descriptor_set: Vec<u8>,
@@ -100,6 +100,15 @@ pub struct Service {
     pub footprints: Vec<MessageFootprint>,
     /// Where it is defined.
     pub place: Option<Place>,
+}
+
+/// A released revision of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number: 1 for the first.
+    pub number: u32,
+    /// Its fingerprint.
+    pub fingerprint: u64,
 }
 
 /// A method of a service.

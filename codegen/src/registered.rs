@@ -2,8 +2,8 @@
 //!
 //! In `OUT_DIR`, each call of [`Generator::compile`](crate::Generator::compile) leaves a
 //! `FileDescriptorSet` with comments and positions, which any tool for protobuf reads, and behind it,
-//! in fields that such tools pass over, what else the pipeline works from: the text of the files, and
-//! the options that decide how messages are named.
+//! in fields that such tools pass over, what else the pipeline works from: the text of the files, what
+//! histories say of the services, and the options that decide how messages are named.
 //!
 //! **Invariant**: what is read back is what was compiled, and a set that cannot be read is an error,
 //! never a guess.
@@ -17,6 +17,7 @@ use prost_reflect::DescriptorPool;
 use crate::aside::Aside;
 use crate::error::Error;
 use crate::load::{Loaded, SourceFile};
+use crate::model::Revision;
 use crate::options::Options;
 use crate::write::write_if_changed;
 
@@ -89,6 +90,8 @@ fn read_one(file: PathBuf) -> Result<Registered, Error> {
         sources: sources.collect(),
         passed_by: Vec::new(),
         roots: beside.roots,
+        watched: Vec::new(),
+        revisions: beside.revisions.into_iter().map(OfService::read).collect(),
         aside: Aside::default(),
     };
     let options = Options {
@@ -135,6 +138,7 @@ pub fn encode(loaded: &Loaded, options: &Options) -> Vec<u8> {
             })
             .collect(),
         packages: options.packages.clone().map(|names| Packages { names }),
+        revisions: loaded.revisions.iter().map(OfService::written).collect(),
     };
     let mut bytes = loaded.pool.encode_to_vec();
     bytes.extend(beside.encode_to_vec());
@@ -168,6 +172,50 @@ struct Beside {
     extern_paths: Vec<ExternPath>,
     #[prost(message, optional, tag = "1005")]
     packages: Option<Packages>,
+    #[prost(message, repeated, tag = "1006")]
+    revisions: Vec<OfService>,
+}
+
+/// What a history says of a service.
+#[derive(Clone, PartialEq, Message)]
+struct OfService {
+    #[prost(string, tag = "1")]
+    service: String,
+    #[prost(uint32, tag = "2")]
+    number: u32,
+    #[prost(message, repeated, tag = "3")]
+    compatible: Vec<KnownRevision>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KnownRevision {
+    #[prost(uint32, tag = "1")]
+    number: u32,
+    #[prost(fixed64, tag = "2")]
+    fingerprint: u64,
+}
+
+impl OfService {
+    fn written((service, (number, compatible)): (&String, &(u32, Vec<Revision>))) -> Self {
+        let known = |revision: &Revision| KnownRevision {
+            number: revision.number,
+            fingerprint: revision.fingerprint,
+        };
+        Self {
+            service: service.clone(),
+            number: *number,
+            compatible: compatible.iter().map(known).collect(),
+        }
+    }
+
+    fn read(self) -> (String, (u32, Vec<Revision>)) {
+        let revision = |known: &KnownRevision| Revision {
+            number: known.number,
+            fingerprint: known.fingerprint,
+        };
+        let compatible = self.compatible.iter().map(revision).collect();
+        (self.service, (self.number, compatible))
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -23,18 +23,33 @@ use crate::access::Allow;
 pub struct ServiceDescriptor {
     /// Full name, for example `daemoneye.procmond.v1.ProcessMonitor`.
     pub name: &'static str,
-    /// Released revision of the service; 0 when it was never released.
+    /// Released revision of the service; 0 when it was not released as it is.
     pub revision: u32,
     /// Hash of all that the wire depends on in this service and the messages it reaches.
     pub fingerprint: u64,
-    /// Fingerprints of released revisions that are compatible with this one in both directions,
-    /// newest first.
-    pub compatible: &'static [u64],
+    /// Released revisions that are compatible with this one in both directions, newest first.
+    pub compatible: &'static [Revision],
     /// The methods in schema order. Dispatch uses their index.
     pub methods: &'static [MethodDescriptor],
     /// An encoded `google.protobuf.FileDescriptorSet` with the file of this service and all that it
     /// imports, without source information.
     pub file_descriptor_set: &'static [u8],
+}
+
+/// A released revision of a service.
+///
+/// ```
+/// use daemoneye_ipc::schema::health::v1::HEALTH_SERVICE;
+/// for revision in HEALTH_SERVICE.compatible {
+///     println!("understands revision {} ({:#018x})", revision.number, revision.fingerprint);
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number: 1 for the first.
+    pub number: u32,
+    /// Its fingerprint.
+    pub fingerprint: u64,
 }
 
 /// One method of a service.

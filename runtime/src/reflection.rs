@@ -10,8 +10,9 @@ use prost::Message;
 use crate::{
     descriptor::ServiceDescriptor,
     schema::reflection::v1::{
-        GetDescriptorsRequest, GetDescriptorsResponse, ListServicesRequest, ListServicesResponse,
-        Reflection, ServiceInfo,
+        GetDescriptorsRequest, GetDescriptorsResponse, GetRevisionsRequest, GetRevisionsResponse,
+        ListServicesRequest, ListServicesResponse, Reflection, Revision, ServiceInfo,
+        ServiceRevisions,
     },
     server::CallContext,
     status::Status,
@@ -28,6 +29,14 @@ pub(crate) struct ReflectionService {
 impl ReflectionService {
     pub(crate) const fn new(services: Vec<&'static ServiceDescriptor>, policy: PeerPolicy) -> Self {
         Self { services, policy }
+    }
+
+    /// The services of these names; all without any.
+    fn chosen(&self, names: &[String]) -> Result<Vec<&'static ServiceDescriptor>, Status> {
+        if names.is_empty() {
+            return Ok(self.services.clone());
+        }
+        names.iter().map(|name| self.find(name)).collect()
     }
 
     fn find(&self, name: &str) -> Result<&'static ServiceDescriptor, Status> {
@@ -66,15 +75,7 @@ impl Reflection for ReflectionService {
         request: GetDescriptorsRequest,
     ) -> Result<GetDescriptorsResponse, Status> {
         self.policy.evaluate(ctx.peer()).await?;
-        let services = if request.services.is_empty() {
-            self.services.clone()
-        } else {
-            request
-                .services
-                .iter()
-                .map(|name| self.find(name))
-                .collect::<Result<_, _>>()?
-        };
+        let services = self.chosen(&request.services)?;
         let (mut files, mut seen) = (EncodedFiles::default(), HashSet::new());
         let wrong = |error| Status::internal(format!("a descriptor does not decode: {error}"));
         for service in services {
@@ -88,6 +89,33 @@ impl Reflection for ReflectionService {
         }
         let files = files.encode_to_vec().into();
         Ok(GetDescriptorsResponse { files })
+    }
+
+    async fn get_revisions(
+        &self,
+        ctx: &CallContext,
+        request: GetRevisionsRequest,
+    ) -> Result<GetRevisionsResponse, Status> {
+        self.policy.evaluate(ctx.peer()).await?;
+        let revisions = |service: &&ServiceDescriptor| ServiceRevisions {
+            name: service.name.to_owned(),
+            current: Some(Revision {
+                number: service.revision,
+                fingerprint: service.fingerprint,
+            }),
+            compatible: service
+                .compatible
+                .iter()
+                .map(|known| Revision {
+                    number: known.number,
+                    fingerprint: known.fingerprint,
+                })
+                .collect(),
+        };
+        let services = self.chosen(&request.services)?;
+        Ok(GetRevisionsResponse {
+            services: services.iter().map(revisions).collect(),
+        })
     }
 }
 

@@ -86,7 +86,8 @@ impl Project {
         project
     }
 
-    fn copy(&self, from: &Path, to: &Path) {
+    /// Copies a folder of texts to one below the project's.
+    pub(crate) fn copy(&self, from: &Path, to: &Path) {
         for entry in fs::read_dir(from).expect("a folder of the fixture") {
             let path = entry.expect("an entry").path();
             let to = to.join(path.file_name().expect("a name"));
@@ -273,6 +274,6 @@ pub(crate) fn workspace() -> PathBuf {
 }
 
 /// Where all crates of this suite are built.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside-target")
 }

@@ -7,5 +7,6 @@ mod cargo;
 mod mistakes;
 mod publish;
 mod quickstart;
+mod revisions;
 mod shapes;
 mod tracking;

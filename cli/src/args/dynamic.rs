@@ -64,7 +64,8 @@ pub(crate) struct List {
     /// Keys: command, source and services. Each service has name, revision (0 if unreleased, null if not
     /// known), fingerprint and methods, the number of them; of the one that is asked for, a list in
     /// which each has name, path, kind (unary, server-streaming, client-streaming, bidirectional),
-    /// request, response and idempotency.
+    /// request, response and idempotency, and compatible: the revisions (revision, fingerprint) that it is
+    /// compatible with, null if not known.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: as in `args`: parsing has no effects but messages about wrong usage.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -21,6 +21,14 @@ Exit codes: 0 no findings, 100 findings, 1 nothing could be checked, whatever th
 Rules and categories have the names and meaning of buf's; STANDARD is the default. They are configured in \
 buf.yaml and evolution.toml, and ignored at an element by a comment: // buf:lint:ignore RULE. \
 docs/schema-lint.md explains it.";
+
+/// What `schema release` says beyond its options.
+pub(super) const RELEASE_HELP: &str = "\
+Exit codes: 0 released, or nothing has changed; 100 findings, and nothing was released; 1 nothing could be checked.
+
+The folder history beside the schemas says what was released: commit it. The generator embeds the revisions that it \
+names, so that peers know each other. [history] oldest_supported in evolution.toml says which releases count. \
+docs/schema-evolution.md explains it.";
 
 /// What `schema explain` says beyond its options.
 pub(super) const EXPLAIN_HELP: &str = "\
@@ -41,6 +49,9 @@ pub(crate) enum Schema {
     /// Check that schemas are written as schemas should be
     #[command(after_help = LINT_HELP)]
     Lint(RuleArgs),
+    /// Record what is released, unless it breaks a supported release
+    #[command(after_help = RELEASE_HELP)]
+    Release(SchemaRelease),
     /// Show what a rule means, with an example; without a name, list the rules
     #[command(after_help = EXPLAIN_HELP)]
     Explain(SchemaExplain),
@@ -74,14 +85,26 @@ pub(crate) struct SchemaGenerate {
     pub(crate) json: bool,
 }
 
+/// Arguments of `schema release`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaRelease {
+    /// The schemas: the folder that imports are relative to, or one with a configuration that names others
+    #[arg(value_name = "DIR", default_value = "schemas")]
+    pub(crate) schemas: PathBuf,
+    /// Show what would be released, and record nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// Arguments of `schema check`.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaCheck {
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
-    /// The earlier schema: a folder, or a descriptor set of protoc or buf (*.binpb)
-    #[arg(long, value_name = "DIR|FILE.binpb")]
-    pub(crate) against: PathBuf,
+    /// What to compare with: all supported releases (all, the default), the last one (released), the commit where this
+    /// branch left another (git:REF) or a commit itself (git-tip:REF), a folder, or a descriptor set of protoc or buf
+    #[arg(long, value_name = "all|released|git:REF|DIR|FILE.binpb")]
+    pub(crate) against: Option<OsString>,
     /// List changes that break nothing too, as notes
     #[arg(long)]
     pub(crate) non_breaking: bool,

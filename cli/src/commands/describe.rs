@@ -38,6 +38,9 @@ pub(crate) async fn run(file: Option<&Path>, args: Describe) -> Result<u8, Failu
         }))?;
         return Ok(0);
     }
+    if let Symbol::Service(service) = &symbol {
+        show_revisions(&mut out, &source, service.full_name()).await?;
+    }
     show(&mut out, &reflection::definition(&symbol))?;
     if let Symbol::Method(method) = &symbol {
         show_messages(&mut out, method)?;
@@ -76,6 +79,17 @@ fn show_messages(out: &mut Output, method: &MethodDescriptor) -> Result<(), Fail
     for message in std::iter::once(input).chain(other) {
         out.line("")?;
         show(out, &reflection::definition(&Symbol::Message(message)))?;
+    }
+    Ok(())
+}
+
+/// Which revision the service is, where the source tells.
+async fn show_revisions(out: &mut Output, source: &Source, name: &str) -> Result<(), Failure> {
+    let services = source.services().await?;
+    let service = reflection::find_service(&services, name, &source.name())?;
+    if let Some(revisions) = source.revisions(service).await? {
+        let words = revisions.words();
+        out.line(format_args!("{FAINT}// {words}{FAINT:#}"))?;
     }
     Ok(())
 }

@@ -102,7 +102,12 @@ fn offers() -> Vec<ServiceOffer> {
             name: service.name.to_owned(),
             revision: service.revision,
             fingerprint: service.fingerprint,
-            compatible: service.compatible.iter().take(16).copied().collect(),
+            compatible: service
+                .compatible
+                .iter()
+                .take(16)
+                .map(|revision| revision.fingerprint)
+                .collect(),
             ..ServiceOffer::default()
         })
         .collect()

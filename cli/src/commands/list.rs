@@ -11,7 +11,7 @@ use crate::{
     args::List,
     failure::Failure,
     format,
-    output::Output,
+    output::{FAINT, Output},
     reflection::{self, ServiceInfo, Source},
     table::{Align, Table},
 };
@@ -67,16 +67,26 @@ async fn methods(source: &Source, name: &str, out: &mut Output) -> Result<(), Fa
     let services = source.services().await?;
     let service = reflection::find_service(&services, name, &source.name())?;
     let descriptor = source.service(service).await?;
+    let revisions = source.revisions(service).await?;
     if out.is_json() {
         let methods = descriptor
             .methods()
             .map(|method| method_json(&method))
             .collect();
-        let services = [info(service, Value::Array(methods))];
+        let mut described = info(service, Value::Array(methods));
+        described["compatible"] = revisions.map_or(Value::Null, |revisions| revisions.json());
+        let services = [described];
         out.json(&json!({ "command": "list", "source": source.name(), "services": services }))?;
         return Ok(());
     }
-    out.line(format::plain(&service.name))?;
+    match revisions {
+        Some(revisions) => out.line(format_args!(
+            "{}  {FAINT}{}{FAINT:#}",
+            format::plain(&service.name),
+            revisions.words()
+        ))?,
+        None => out.line(format::plain(&service.name))?,
+    }
     out.table(&method_table(&descriptor), 2, None)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ mod dial;
 mod names;
 mod request;
 mod response;
+mod revisions;
 #[cfg(test)]
 mod samples;
 mod source;

@@ -16,11 +16,13 @@ use daemoneye_ipc::{
     prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet},
     schema::ipc::v1::ServiceOffer,
     schema::reflection::v1::{
-        GetDescriptorsRequest, ListServicesRequest, REFLECTION_SERVICE, ReflectionClient,
+        GetDescriptorsRequest, GetRevisionsRequest, ListServicesRequest, REFLECTION_SERVICE,
+        ReflectionClient,
     },
 };
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, ServiceDescriptor};
 
+use super::revisions::Revisions;
 use crate::{args::Schemas, connect, explain::Explanation, failure::Failure, format};
 
 /// The most bytes of descriptors that are taken from a file, or from a server in all.
@@ -115,6 +117,17 @@ impl Source {
         }
     }
 
+    /// What the source says of the revisions of a service, if anything.
+    pub(crate) async fn revisions(
+        &self,
+        service: &ServiceInfo,
+    ) -> Result<Option<Revisions>, Failure> {
+        match self {
+            Self::Server(server) => server.revisions(service).await,
+            Self::File(_) => Ok(None),
+        }
+    }
+
     /// The descriptor of one service.
     pub(crate) async fn service(&self, info: &ServiceInfo) -> Result<ServiceDescriptor, Failure> {
         let pool = self.descriptors(std::slice::from_ref(info)).await?;
@@ -155,6 +168,19 @@ impl Server {
             methods: Some(service.methods.len()),
         };
         Ok(listed.services.into_iter().map(info).collect())
+    }
+
+    /// Servers of before the method was there say nothing.
+    async fn revisions(&self, service: &ServiceInfo) -> Result<Option<Revisions>, Failure> {
+        let client = ReflectionClient::new(self.channel.clone());
+        let request = GetRevisionsRequest {
+            services: vec![service.name.clone()],
+        };
+        match client.get_revisions(request).await {
+            Ok(answer) => Ok(answer.services.into_iter().next().map(Revisions::of)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.failure(&error)),
+        }
     }
 
     /// The services that the server's HELLO names.

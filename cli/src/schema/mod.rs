@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: no rule is judged here; that is the library's.
 
+pub(crate) mod against;
+mod git;
 pub(crate) mod render;
 pub(crate) mod source;
 

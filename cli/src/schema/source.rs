@@ -3,7 +3,7 @@
 //! **Invariant**: a source is only named when the command line is read, and read when its image is asked for.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -34,12 +34,25 @@ impl Source {
         }
     }
 
-    /// The configuration beside it, or the one in `file`.
-    pub(crate) fn config(&self, file: Option<&Path>) -> Result<Config, Failure> {
-        let folder = match self {
+    /// The folder that it is, or is in.
+    pub(crate) fn folder(&self) -> &Path {
+        match self {
             Self::Folder(folder) => folder,
             Self::DescriptorSet(path) => path.parent().unwrap_or(Path::new("")),
-        };
+        }
+    }
+
+    /// Refuses a folder that is not there.
+    pub(crate) fn exists(&self) -> Result<(), Failure> {
+        match self {
+            Self::Folder(folder) if !folder.is_dir() => Err(Failure::Check(missing(folder))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The configuration beside it, or the one in `file`.
+    pub(crate) fn config(&self, file: Option<&Path>) -> Result<Config, Failure> {
+        let folder = self.folder();
         let config = match file {
             Some(file) => Config::open(file, folder),
             None => Config::find(folder),
@@ -49,8 +62,8 @@ impl Source {
 
     /// The schemas, read with the import roots of `config`.
     pub(crate) fn image(&self, config: &Config) -> Result<Image, Failure> {
+        self.exists()?;
         match self {
-            Self::Folder(folder) if !folder.is_dir() => Err(Failure::Check(missing(folder))),
             Self::Folder(_) => config.image().map_err(Failure::Check),
             Self::DescriptorSet(path) => {
                 let encoded = fs::read(path).map_err(|source| {
@@ -62,6 +75,14 @@ impl Source {
                 })?;
                 Image::decode(&encoded, path).map_err(Failure::Check)
             }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) | Self::DescriptorSet(path) => path.display().fmt(f),
         }
     }
 }

@@ -16,10 +16,11 @@ pub(super) fn service(service: &Service, scope: &Scope) -> TokenStream {
     let name = &service.full_name;
     let revision = Literal::u32_unsuffixed(service.revision);
     let fingerprint = hex(service.fingerprint);
-    let compatible = service
-        .compatible
-        .iter()
-        .map(|fingerprint| hex(*fingerprint));
+    let compatible = service.compatible.iter().map(|revision| {
+        let number = Literal::u32_unsuffixed(revision.number);
+        let fingerprint = hex(revision.fingerprint);
+        quote!(#runtime::descriptor::Revision { number: #number, fingerprint: #fingerprint })
+    });
     let is_known = !service.footprints.is_empty();
     let methods = service
         .methods

@@ -2,7 +2,9 @@
 //!
 //! **Invariant**: what a rule says of itself is complete before the program starts.
 
+use super::ipc::reuse::Releases;
 use super::pairs::Comparison;
+use crate::image::Image;
 use crate::rules::{Direction, Report, Rule, Severity};
 
 /// Looks at two schemas, and reports findings of a rule.
@@ -13,6 +15,38 @@ pub(super) type Check = fn(&'static Rule, &Comparison<'_>, &mut Report);
 pub(super) struct Entry {
     pub(super) rule: Rule,
     pub(super) check: Check,
+}
+
+/// Looks at a schema and at those of all releases, and reports findings of a rule: one report per release but the last.
+pub(super) type HistoryCheck = fn(&'static Rule, &Image, &Releases<'_>, &mut [Report]);
+
+/// A rule on what two schemas do not show.
+#[derive(Debug)]
+pub(super) struct HistoryEntry {
+    pub(super) rule: Rule,
+    pub(super) check: HistoryCheck,
+}
+
+impl HistoryEntry {
+    /// A rule on what peers of any release meet on the wire.
+    pub(super) const fn new(
+        id: &'static str,
+        categories: &'static [&'static str],
+        purpose: &'static str,
+        why: &'static str,
+        check: HistoryCheck,
+    ) -> Self {
+        let rule = Rule {
+            id,
+            categories,
+            purpose,
+            severity: Severity::Error,
+            direction: Some(Direction::Both),
+            why,
+            fix: "use a number or a name that was never used",
+        };
+        Self { rule, check }
+    }
 }
 
 impl Entry {

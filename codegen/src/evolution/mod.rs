@@ -6,7 +6,9 @@
 //!
 //! **Invariant**: a rule sees pairs and nothing else; it knows neither configuration nor ignores.
 
+mod chosen;
 mod compatible;
+mod concern;
 mod deleted;
 mod describe;
 mod entry;
@@ -20,11 +22,11 @@ mod names;
 mod pairs;
 mod ranges;
 
-use std::collections::BTreeSet;
-
 use include_dir::{Dir, include_dir};
 
+use self::chosen::Chosen;
 use self::entry::Entry;
+use self::ipc::reuse;
 pub use self::names::NAMES_REPLACED;
 use self::pairs::Comparison;
 use crate::error::Error;
@@ -47,7 +49,13 @@ static GROUPS: &[&[Entry]] = &[
 
 /// All rules.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    entries().map(|entry| &entry.rule)
+    let of_pairs = entries().map(|entry| &entry.rule);
+    of_pairs.chain(rules_of_history())
+}
+
+/// The rules among them that look at all releases: what [`check_history`] applies, and [`check`] does not.
+pub fn rules_of_history() -> impl Iterator<Item = &'static Rule> {
+    reuse::RULES.iter().map(|entry| &entry.rule)
 }
 
 static EXAMPLES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tests/evolution/rules");
@@ -88,39 +96,42 @@ pub fn names() -> Names<'static> {
 ///
 /// [`Error::Usage`] when the configuration names a rule that does not exist.
 pub fn check(new: &Image, old: &Image, config: &Config) -> Result<Vec<Finding>, Error> {
-    let names = names();
-    let mut sections = Vec::with_capacity(config.modules.len());
-    for module in &config.modules {
-        let (rules, ignores) = module.breaking.resolve(&names)?;
-        let ids: BTreeSet<&str> = rules.iter().map(|rule| rule.id).collect();
-        sections.push((module, ids, ignores));
-    }
+    let chosen = Chosen::by(config)?;
     let comparison = Comparison::of(new, old);
     let mut report = Report::default();
-    for entry in entries() {
-        if sections
-            .iter()
-            .any(|(_, ids, _)| ids.contains(entry.rule.id))
-        {
-            (entry.check)(&entry.rule, &comparison, &mut report);
-        }
+    for entry in entries().filter(|entry| chosen.wants(&entry.rule)) {
+        (entry.check)(&entry.rule, &comparison, &mut report);
     }
-    report.retain(|draft| {
-        let at = draft.at.as_ref().map(|place| new.file(place.file));
-        let against = draft.against.as_ref().map(|place| old.file(place.file));
-        let Some(file) = at.or(against) else {
-            return true;
-        };
-        let module = config.module_of(&file.path);
-        sections.iter().any(|(section, ids, ignores)| {
-            let ignored = |file| ignores.cover(draft.rule, file);
-            std::ptr::eq(*section, module)
-                && ids.contains(draft.rule.id)
-                && !at.is_some_and(ignored)
-                && !against.is_some_and(ignored)
-        })
-    });
+    chosen.retain(&mut report, new, old);
+    concern::mark(&mut report, new, old);
     Ok(report.findings(new, Some(old)))
+}
+
+/// What of `new` takes up again what one of `releases` had, from the first to the last, and later ones did not: findings,
+/// in order, for each of the releases.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn check_history(
+    new: &Image,
+    releases: &[&Image],
+    config: &Config,
+) -> Result<Vec<Vec<Finding>>, Error> {
+    let chosen = Chosen::by(config)?;
+    let mut reports: Vec<Report> = releases.iter().map(|_| Report::default()).collect();
+    for entry in reuse::RULES
+        .iter()
+        .filter(|entry| chosen.wants(&entry.rule))
+    {
+        (entry.check)(&entry.rule, new, releases, &mut reports);
+    }
+    let findings = releases.iter().zip(reports).map(|(old, mut report)| {
+        chosen.retain(&mut report, new, old);
+        concern::mark(&mut report, new, old);
+        report.findings(new, Some(old))
+    });
+    Ok(findings.collect())
 }
 
 /// What changed from `old` to `new` without breaking anything, in order, as notes.

@@ -23,7 +23,7 @@ pub use self::model::{
 };
 pub use self::positions::{Comments, Span};
 use crate::error::Error;
-use crate::load;
+use crate::load::{self, Loaded};
 
 /// Linked schema files.
 #[derive(Debug, Default)]
@@ -61,7 +61,15 @@ impl Image {
     ///
     /// As [`load::load`], and [`Error::Usage`] without any.
     pub fn read_files(protos: &[PathBuf], roots: &[PathBuf]) -> Result<Self, Error> {
-        let mut loaded = load::load_aside(protos, roots)?;
+        Self::of(load::load_aside(protos, roots)?)
+    }
+
+    /// The files of linked schemas.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] when a descriptor of the linker does not decode.
+    pub(crate) fn of(mut loaded: Loaded) -> Result<Self, Error> {
         let asked: std::collections::HashSet<&str> =
             loaded.roots.iter().map(String::as_str).collect();
         let mut texts: BTreeMap<String, String> = BTreeMap::new();
@@ -238,6 +246,16 @@ impl Image {
     pub fn comments(&self, file: FileId, path: &[i32]) -> Option<&Comments> {
         self.file(file).positions.comments(path)
     }
+}
+
+/// Whether two encoded `FileDescriptorProto` differ in positions and comments at most.
+pub(crate) fn mean_the_same(one: &[u8], other: &[u8]) -> bool {
+    let meaning = |encoded| {
+        let mut file = wire::File::decode(encoded).ok()?;
+        file.source_code_info.clear();
+        Some(file)
+    };
+    meaning(one).is_some_and(|one| meaning(other) == Some(one))
 }
 
 fn undecodable(origin: &FilePath, error: &prost::DecodeError) -> Error {

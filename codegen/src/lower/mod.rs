@@ -31,7 +31,8 @@ use crate::hash::{message_hash, method_ordinal};
 use crate::index::Index;
 use crate::load::Loaded;
 use crate::model::{
-    Enum, Idempotency, Message, MessageRules, Method, MethodKind, Package, Schema, Service, TypeRef,
+    Enum, Idempotency, Message, MessageRules, Method, MethodKind, Package, Revision, Schema,
+    Service, TypeRef,
 };
 use crate::options::Options;
 
@@ -65,6 +66,7 @@ pub fn lower(loaded: &Loaded, options: &Options) -> Result<Schema, Error> {
         let files = files.iter().filter(|file| file.package_name() == name);
         let package = Lowering {
             index: &index,
+            revisions: &loaded.revisions,
             options,
             collected: &collected,
             rules: &rules,
@@ -159,6 +161,7 @@ fn defines_nothing(file: &FileDescriptor) -> bool {
 
 struct Lowering<'a, 'i> {
     index: &'a Index<'i>,
+    revisions: &'a BTreeMap<String, (u32, Vec<Revision>)>,
     options: &'a Options,
     collected: &'a Collected,
     rules: &'a Rules,
@@ -300,6 +303,7 @@ impl Lowering<'_, '_> {
             });
         }
         self.mistakes.append(&mut access.problems);
+        let (revision, compatible) = self.revisions.get(full_name).cloned().unwrap_or_default();
         Ok(Service {
             full_name: full_name.to_owned(),
             rust_name: self
@@ -310,9 +314,9 @@ impl Lowering<'_, '_> {
             docs: types::docs(&from_prost.comments),
             deprecated: from_prost.options.deprecated(),
             methods,
-            revision: 0,
+            revision,
             fingerprint: fingerprint::of_service(service),
-            compatible: Vec::new(),
+            compatible,
             file_descriptor_set: self.index.file_descriptor_set(&file),
             footprints,
             place: self.index.place(&file, service.path()),

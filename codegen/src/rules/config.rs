@@ -10,6 +10,7 @@ mod buf_yaml;
 mod files;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use super::{Ignores, Names, Rule, Selection};
 use crate::error::Error;
 use crate::image::Image;
+use crate::load::{Loaded, load_aside};
 
 /// The name of buf's file.
 pub const BUF_FILE: &str = "buf.yaml";
@@ -28,6 +30,8 @@ pub const OWN_FILE: &str = "evolution.toml";
 pub struct Config {
     /// Its modules, at least one.
     pub modules: Vec<Module>,
+    /// The number of the oldest release whose peers have to be understood still; 1, which is all, by default.
+    pub oldest_supported: u32,
 }
 
 /// A tree of schemas with one import root.
@@ -102,6 +106,13 @@ struct OwnFile {
     roots: Vec<PathBuf>,
     check: OwnSection,
     lint: OwnSection,
+    history: OwnHistory,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct OwnHistory {
+    oldest_supported: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,6 +127,15 @@ struct OwnSection {
 }
 
 impl Config {
+    /// These modules, and the default of all else.
+    #[must_use]
+    pub const fn of(modules: Vec<Module>) -> Self {
+        Self {
+            modules,
+            oldest_supported: 1,
+        }
+    }
+
     /// The configuration of the schemas in `folder`: that of its `buf.yaml` and `evolution.toml`. Without
     /// either, `folder` is the one import root and everything is the default.
     ///
@@ -128,7 +148,7 @@ impl Config {
             Some(text) => buf_yaml::modules(&buf, folder, &text?)?,
             None => vec![Module::at(folder)],
         };
-        Self { modules }.overlaid(&own, folder)
+        Self::of(modules).overlaid(&own, folder)
     }
 
     /// The configuration in `file` for the schemas in `folder`, to which paths in it are relative: in the format
@@ -144,10 +164,10 @@ impl Config {
             .is_some_and(|extension| extension == "toml")
         {
             let modules = vec![Module::at(folder)];
-            return Self { modules }.overlaid_by(file, folder, &read(file)?);
+            return Self::of(modules).overlaid_by(file, folder, &read(file)?);
         }
         let modules = buf_yaml::modules(file, folder, &read(file)?)?;
-        Self { modules }.overlaid(&file.with_file_name(OWN_FILE), folder)
+        Self::of(modules).overlaid(&file.with_file_name(OWN_FILE), folder)
     }
 
     fn overlaid(self, own: &Path, folder: &Path) -> Result<Self, Error> {
@@ -167,6 +187,9 @@ impl Config {
             };
             self.modules = own.roots.iter().map(module).collect();
         }
+        if let Some(oldest) = own.history.oldest_supported {
+            self.oldest_supported = oldest.get();
+        }
         for module in &mut self.modules {
             own.check.onto(&mut module.breaking);
             own.lint.onto(&mut module.lint);
@@ -180,6 +203,11 @@ impl Config {
     ///
     /// As [`load`](crate::load::load), and [`Error::Usage`] when there is no schema file.
     pub fn image(&self) -> Result<Image, Error> {
+        Image::of(self.load()?)
+    }
+
+    /// The same, as the linker has it.
+    pub(crate) fn load(&self) -> Result<Loaded, Error> {
         let mut protos = Vec::new();
         for module in &self.modules {
             files::collect(module, &mut protos)?;
@@ -198,7 +226,7 @@ impl Config {
                 "name the folder that its imports are relative to",
             ));
         }
-        Image::read_files(&protos, &self.roots())
+        load_aside(&protos, &self.roots())
     }
 
     /// The import roots.

@@ -9,6 +9,8 @@ use include_dir::{Dir, DirEntry};
 pub struct Example {
     /// The earlier schemas, by path in its order; nothing for rules on one schema alone.
     pub before: Vec<(&'static str, &'static str)>,
+    /// A release in between, for rules on all releases, by path in its order.
+    pub between: Vec<(&'static str, &'static str)>,
     /// The schemas that are checked, by path in its order.
     pub after: Vec<(&'static str, &'static str)>,
     /// What is said: of evolution a JSON line for each finding, of lint a line of place, rule and message.
@@ -16,11 +18,12 @@ pub struct Example {
 }
 
 impl Example {
-    /// The example of a rule of evolution, with the folders `before` and `after`.
+    /// The example of a rule of evolution, with the folders `before` and `after`, and `between` where there is one.
     pub(crate) fn of_change(folder: &'static Dir<'static>) -> Self {
         let below = |name: &str| folder.get_dir(folder.path().join(name)).map(schemas);
         Self {
             before: below("before").unwrap_or_default(),
+            between: below("between").unwrap_or_default(),
             after: below("after").unwrap_or_default(),
             said: said(folder, "expected.jsonl"),
         }
@@ -30,6 +33,7 @@ impl Example {
     pub(crate) fn of_schema(folder: &'static Dir<'static>) -> Self {
         Self {
             before: Vec::new(),
+            between: Vec::new(),
             after: schemas(folder),
             said: said(folder, "found.txt"),
         }

@@ -32,6 +32,12 @@ pub struct Finding {
     /// Where in the schema compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Location>,
+    /// The number of the release compared with, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<u32>,
+    /// The full names of the services that it concerns, as far as that was asked for.
+    #[serde(skip)]
+    pub services: Vec<String>,
 }
 
 /// A place in a file.

@@ -31,6 +31,8 @@ pub struct Draft {
     pub direction: Option<Direction>,
     /// What to do; the rule's, unless said otherwise.
     pub fix: String,
+    /// The full names of the services that it concerns, as far as that was asked for.
+    pub services: Vec<String>,
 }
 
 impl Report {
@@ -50,9 +52,20 @@ impl Report {
             severity: rule.severity,
             direction: rule.direction,
             fix: rule.fix.to_owned(),
+            services: Vec::new(),
         });
         let last = self.drafts.len() - 1;
         &mut self.drafts[last]
+    }
+
+    /// What was found so far.
+    pub(crate) fn drafts(&self) -> &[Draft] {
+        &self.drafts
+    }
+
+    /// The same, to be added to.
+    pub(crate) fn drafts_mut(&mut self) -> &mut [Draft] {
+        &mut self.drafts
     }
 
     /// Leaves out the findings that `keep` does not want.
@@ -78,6 +91,8 @@ impl Report {
                 (Some(against), Some(place)) => Some(location(against, place)),
                 _ => None,
             },
+            release: None,
+            services: draft.services,
         };
         let mut findings: Vec<Finding> = self.drafts.into_iter().map(finding).collect();
         let key = |finding: &Finding| {

@@ -24,9 +24,7 @@ const CATEGORIES: [&str; 5] = ["FILE", "PACKAGE", "WIRE_JSON", "WIRE", "CSR"];
 fn using(root: &Path, names: &[&str]) -> Config {
     let mut module = Module::at(root);
     module.breaking.used = names.iter().map(|name| (*name).to_owned()).collect();
-    Config {
-        modules: vec![module],
-    }
+    Config::of(vec![module])
 }
 
 fn image(root: &Path) -> Image {

@@ -120,9 +120,7 @@ fn config(lint: &[&str], breaking: &[&str]) -> Config {
     let mut module = Module::at(Path::new("."));
     module.lint.used = lint.iter().map(|name| (*name).to_owned()).collect();
     module.breaking.used = breaking.iter().map(|name| (*name).to_owned()).collect();
-    Config {
-        modules: vec![module],
-    }
+    Config::of(vec![module])
 }
 
 /// Rules and the first lines and columns of what they find, but for fields whose declarations differ.

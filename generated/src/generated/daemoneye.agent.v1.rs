@@ -939,7 +939,7 @@ pub const AGENT_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
     );
     &::daemoneye_ipc::descriptor::ServiceDescriptor {
         name: "daemoneye.agent.v1.Agent",
-        revision: 0,
+        revision: 1,
         fingerprint: 0x965d_2310_2098_b909,
         compatible: &[],
         methods: &[

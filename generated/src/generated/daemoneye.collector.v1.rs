@@ -1343,7 +1343,7 @@ pub const COLLECTOR_CONTROL_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescri
     );
     &::daemoneye_ipc::descriptor::ServiceDescriptor {
         name: "daemoneye.collector.v1.CollectorControl",
-        revision: 0,
+        revision: 1,
         fingerprint: 0xb941_f276_71b1_2275,
         compatible: &[],
         methods: &[

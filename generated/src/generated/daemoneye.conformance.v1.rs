@@ -601,7 +601,7 @@ pub const CONFORMANCE_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor =
     );
     &::daemoneye_ipc::descriptor::ServiceDescriptor {
         name: "daemoneye.conformance.v1.Conformance",
-        revision: 0,
+        revision: 1,
         fingerprint: 0xd521_47d3_48ec_a01e,
         compatible: &[],
         methods: &[

@@ -755,7 +755,7 @@ pub const EVENT_BUS_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
     );
     &::daemoneye_ipc::descriptor::ServiceDescriptor {
         name: "daemoneye.eventbus.v1.EventBus",
-        revision: 0,
+        revision: 1,
         fingerprint: 0xc3a4_228e_b9ff_fa72,
         compatible: &[],
         methods: &[

@@ -1459,7 +1459,7 @@ pub const PROCESS_MONITOR_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescript
     );
     &::daemoneye_ipc::descriptor::ServiceDescriptor {
         name: "daemoneye.procmond.v1.ProcessMonitor",
-        revision: 0,
+        revision: 1,
         fingerprint: 0x2c10_f204_5213_1189,
         compatible: &[],
         methods: &[

@@ -97,9 +97,8 @@ fn read(
         .collect();
     let (warnings, manifests) =
         publish::warnings(&outside, &input.attrs, crate_dir, workspace_of(crate_dir));
-    let sources = loaded.sources.iter().map(|source| source.path.clone());
     Some(ReadSchema {
-        inputs: sources.chain(manifests).collect(),
+        inputs: loaded.inputs().cloned().chain(manifests).collect(),
         warnings,
         services: names(&model),
         package: package_of_root(&loaded)?,

@@ -304,7 +304,7 @@ pub const HEALTH_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = {
     );
     &::daemoneye_ipc::descriptor::ServiceDescriptor {
         name: "daemoneye.health.v1.Health",
-        revision: 0,
+        revision: 1,
         fingerprint: 0xd17f_be57_4458_fbc8,
         compatible: &[],
         methods: &[

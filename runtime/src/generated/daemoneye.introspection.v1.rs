@@ -512,7 +512,7 @@ pub const INTROSPECTION_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor
     );
     &::daemoneye_ipc::descriptor::ServiceDescriptor {
         name: "daemoneye.introspection.v1.Introspection",
-        revision: 0,
+        revision: 1,
         fingerprint: 0xfd04_9e13_ae1d_0ff3,
         compatible: &[],
         methods: &[

@@ -94,6 +94,85 @@ pub struct GetDescriptorsResponse {
     #[prost(bytes = "bytes", tag = "1")]
     pub files: ::daemoneye_ipc::prost::bytes::Bytes,
 }
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// Asks for revisions.
+#[derive(Clone, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct GetRevisionsRequest {
+    /// Full names; all services if empty.
+    #[prost(string, repeated, tag = "1")]
+    pub services: ::daemoneye_ipc::prost::alloc::vec::Vec<
+        ::daemoneye_ipc::prost::alloc::string::String,
+    >,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// The revisions of services.
+#[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct GetRevisionsResponse {
+    /// In the order in which they were asked for, else in that of ListServices.
+    #[prost(message, repeated, tag = "1")]
+    pub services: ::daemoneye_ipc::prost::alloc::vec::Vec<ServiceRevisions>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// What a server knows of the releases of a service.
+#[derive(Clone, PartialEq, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct ServiceRevisions {
+    /// Full name.
+    #[prost(string, tag = "1")]
+    pub name: ::daemoneye_ipc::prost::alloc::string::String,
+    /// What the server was built with.
+    #[prost(message, optional, tag = "2")]
+    pub current: ::core::option::Option<Revision>,
+    /// Released revisions that are compatible with it in both directions, newest first.
+    #[prost(message, repeated, tag = "3")]
+    pub compatible: ::daemoneye_ipc::prost::alloc::vec::Vec<Revision>,
+}
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+/// A revision of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::daemoneye_ipc::prost::Message)]
+#[prost(prost_path = "::daemoneye_ipc::prost")]
+pub struct Revision {
+    /// 1 for the first; 0 if it was not released.
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    /// Hash of all that the wire depends on in the service.
+    #[prost(fixed64, tag = "2")]
+    pub fingerprint: u64,
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x620a_5597_da1d_1732>
 for GetDescriptorsRequest {}
 impl ::daemoneye_ipc::prost::Name for GetDescriptorsRequest {
@@ -104,6 +183,18 @@ impl ::daemoneye_ipc::__private::IsMessage<0xd4f8_1dfd_1923_82d3>
 for GetDescriptorsResponse {}
 impl ::daemoneye_ipc::prost::Name for GetDescriptorsResponse {
     const NAME: &'static ::core::primitive::str = "GetDescriptorsResponse";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0x5109_172d_72c0_ffe5>
+for GetRevisionsRequest {}
+impl ::daemoneye_ipc::prost::Name for GetRevisionsRequest {
+    const NAME: &'static ::core::primitive::str = "GetRevisionsRequest";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0xa052_c0c5_5d39_503a>
+for GetRevisionsResponse {}
+impl ::daemoneye_ipc::prost::Name for GetRevisionsResponse {
+    const NAME: &'static ::core::primitive::str = "GetRevisionsResponse";
     const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
 }
 impl ::daemoneye_ipc::__private::IsMessage<0x7ef3_cec6_c723_65cc>
@@ -118,9 +209,19 @@ impl ::daemoneye_ipc::prost::Name for ListServicesResponse {
     const NAME: &'static ::core::primitive::str = "ListServicesResponse";
     const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
 }
+impl ::daemoneye_ipc::__private::IsMessage<0xb937_9e8e_e9d3_4aad> for Revision {}
+impl ::daemoneye_ipc::prost::Name for Revision {
+    const NAME: &'static ::core::primitive::str = "Revision";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
 impl ::daemoneye_ipc::__private::IsMessage<0x4a00_76b0_3e35_0425> for ServiceInfo {}
 impl ::daemoneye_ipc::prost::Name for ServiceInfo {
     const NAME: &'static ::core::primitive::str = "ServiceInfo";
+    const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
+}
+impl ::daemoneye_ipc::__private::IsMessage<0x419e_0819_61e9_f848> for ServiceRevisions {}
+impl ::daemoneye_ipc::prost::Name for ServiceRevisions {
+    const NAME: &'static ::core::primitive::str = "ServiceRevisions";
     const PACKAGE: &'static ::core::primitive::str = "daemoneye.reflection.v1";
 }
 /// Describes the services of a server.
@@ -154,6 +255,14 @@ pub trait Reflection: ::core::marker::Send + ::core::marker::Sync + 'static {
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<GetDescriptorsResponse, ::daemoneye_ipc::Status>,
     > + ::core::marker::Send;
+    /// Tells which released revisions services are, and which others they understand.
+    fn get_revisions(
+        &self,
+        ctx: &::daemoneye_ipc::CallContext,
+        request: GetRevisionsRequest,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<GetRevisionsResponse, ::daemoneye_ipc::Status>,
+    > + ::core::marker::Send;
 }
 /// Describes the service `daemoneye.reflection.v1.Reflection`.
 #[allow(dead_code, unreachable_pub, clippy::doc_markdown)]
@@ -161,16 +270,20 @@ pub const REFLECTION_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = 
     const FOOTPRINTS: &::daemoneye_ipc::descriptor::Footprints = &::daemoneye_ipc::descriptor::Footprints::new(
         &[
             (0, &[]),
-            (24, &[[1, 6, 4]]),
+            (24, &[[1, 6, 6]]),
             (24, &[[1, 1, 0]]),
             (32, &[]),
+            (24, &[[1, 1, 0]]),
+            (24, &[[1, 6, 7]]),
             (64, &[[1, 0, 0], [4, 1, 0]]),
+            (72, &[[1, 0, 0], [3, 6, 8]]),
+            (16, &[]),
         ],
     );
     &::daemoneye_ipc::descriptor::ServiceDescriptor {
         name: "daemoneye.reflection.v1.Reflection",
-        revision: 0,
-        fingerprint: 0x51a5_aa98_f8f3_77d0,
+        revision: 1,
+        fingerprint: 0xe9e6_db9a_32e2_b57d,
         compatible: &[],
         methods: &[
             ::daemoneye_ipc::descriptor::MethodDescriptor {
@@ -197,8 +310,20 @@ pub const REFLECTION_SERVICE: &::daemoneye_ipc::descriptor::ServiceDescriptor = 
                 request: FOOTPRINTS.of(2),
                 response: FOOTPRINTS.of(3),
             },
+            ::daemoneye_ipc::descriptor::MethodDescriptor {
+                name: "GetRevisions",
+                path: "/daemoneye.reflection.v1.Reflection/GetRevisions",
+                ordinal: 0x9881_81b3_e186_746e,
+                kind: ::daemoneye_ipc::descriptor::MethodKind::Unary,
+                idempotency: ::daemoneye_ipc::descriptor::Idempotency::NoSideEffects,
+                access: &[],
+                input: "daemoneye.reflection.v1.GetRevisionsRequest",
+                output: "daemoneye.reflection.v1.GetRevisionsResponse",
+                request: FOOTPRINTS.of(4),
+                response: FOOTPRINTS.of(5),
+            },
         ],
-        file_descriptor_set: b"\n\x95\x05\n(daemoneye/reflection/v1/reflection.proto\x12\x17daemoneye.reflection.v1\"\x15\n\x13ListServicesRequest\"X\n\x14ListServicesResponse\x12@\n\x08services\x18\x01 \x03(\x0B2$.daemoneye.reflection.v1.ServiceInfoR\x08services\"y\n\x0BServiceInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1A\n\x08revision\x18\x02 \x01(\rR\x08revision\x12 \n\x0Bfingerprint\x18\x03 \x01(\x06R\x0Bfingerprint\x12\x18\n\x07methods\x18\x04 \x03(\tR\x07methods\"3\n\x15GetDescriptorsRequest\x12\x1A\n\x08services\x18\x01 \x03(\tR\x08services\".\n\x16GetDescriptorsResponse\x12\x14\n\x05files\x18\x01 \x01(\x0CR\x05files2\xF6\x01\n\nReflection\x12p\n\x0CListServices\x12,.daemoneye.reflection.v1.ListServicesRequest\x1A-.daemoneye.reflection.v1.ListServicesResponse\"\x03\x90\x02\x01\x12v\n\x0EGetDescriptors\x12..daemoneye.reflection.v1.GetDescriptorsRequest\x1A/.daemoneye.reflection.v1.GetDescriptorsResponse\"\x03\x90\x02\x01b\x06proto3",
+        file_descriptor_set: b"\n\x88\t\n(daemoneye/reflection/v1/reflection.proto\x12\x17daemoneye.reflection.v1\"\x15\n\x13ListServicesRequest\"X\n\x14ListServicesResponse\x12@\n\x08services\x18\x01 \x03(\x0B2$.daemoneye.reflection.v1.ServiceInfoR\x08services\"y\n\x0BServiceInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1A\n\x08revision\x18\x02 \x01(\rR\x08revision\x12 \n\x0Bfingerprint\x18\x03 \x01(\x06R\x0Bfingerprint\x12\x18\n\x07methods\x18\x04 \x03(\tR\x07methods\"3\n\x15GetDescriptorsRequest\x12\x1A\n\x08services\x18\x01 \x03(\tR\x08services\".\n\x16GetDescriptorsResponse\x12\x14\n\x05files\x18\x01 \x01(\x0CR\x05files\"1\n\x13GetRevisionsRequest\x12\x1A\n\x08services\x18\x01 \x03(\tR\x08services\"]\n\x14GetRevisionsResponse\x12E\n\x08services\x18\x01 \x03(\x0B2).daemoneye.reflection.v1.ServiceRevisionsR\x08services\"\xA6\x01\n\x10ServiceRevisions\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12;\n\x07current\x18\x02 \x01(\x0B2!.daemoneye.reflection.v1.RevisionR\x07current\x12A\n\ncompatible\x18\x03 \x03(\x0B2!.daemoneye.reflection.v1.RevisionR\ncompatible\"D\n\x08Revision\x12\x16\n\x06number\x18\x01 \x01(\rR\x06number\x12 \n\x0Bfingerprint\x18\x02 \x01(\x06R\x0Bfingerprint2\xE8\x02\n\nReflection\x12p\n\x0CListServices\x12,.daemoneye.reflection.v1.ListServicesRequest\x1A-.daemoneye.reflection.v1.ListServicesResponse\"\x03\x90\x02\x01\x12v\n\x0EGetDescriptors\x12..daemoneye.reflection.v1.GetDescriptorsRequest\x1A/.daemoneye.reflection.v1.GetDescriptorsResponse\"\x03\x90\x02\x01\x12p\n\x0CGetRevisions\x12,.daemoneye.reflection.v1.GetRevisionsRequest\x1A-.daemoneye.reflection.v1.GetRevisionsResponse\"\x03\x90\x02\x01b\x06proto3",
     }
 };
 /// Serves [`Reflection`] handlers: add it to a server.
@@ -268,6 +393,16 @@ impl<H: Reflection> ::daemoneye_ipc::__private::Service for ReflectionServer<H> 
                     }
                 });
             }
+            2 => {
+                slot.run(async move {
+                    if let ::core::option::Option::Some(request) = call.request() {
+                        call.reply(
+                            Reflection::get_revisions(&*handler, call.context(), request)
+                                .await,
+                        );
+                    }
+                });
+            }
             _ => call.unimplemented(),
         }
     }
@@ -324,5 +459,15 @@ impl ReflectionClient {
         GetDescriptorsResponse,
     > {
         self.stub.unary(1, request)
+    }
+    /// Tells which released revisions services are, and which others they understand.
+    pub fn get_revisions(
+        &self,
+        request: GetRevisionsRequest,
+    ) -> ::daemoneye_ipc::__private::UnaryCall<
+        GetRevisionsRequest,
+        GetRevisionsResponse,
+    > {
+        self.stub.unary(2, request)
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn offer(service: &ServiceDescriptor) -> ServiceOffer {
         compatible: service
             .compatible
             .iter()
-            .copied()
+            .map(|revision| revision.fingerprint)
             .take(MAX_COMPATIBLE)
             .collect(),
         require: false,
@@ -124,9 +124,10 @@ pub(super) fn accept(hello: &mut Hello, from_server: bool) -> Result<(), Fault> 
 /// The verdict on a service that both sides know (wire contract, section 3): either side's list may
 /// hold the other's fingerprint, since the newer side always knows the older.
 pub(super) fn verdict(local: &ServiceDescriptor, remote: &ServiceOffer) -> Verdict {
+    let mut compatible = local.compatible.iter();
     if local.fingerprint == remote.fingerprint {
         Verdict::Exact
-    } else if local.compatible.contains(&remote.fingerprint)
+    } else if compatible.any(|revision| revision.fingerprint == remote.fingerprint)
         || remote.compatible.contains(&local.fingerprint)
     {
         Verdict::Compatible
@@ -146,8 +147,9 @@ pub(super) fn mismatch(local: &ServiceDescriptor, remote: &ServiceOffer) -> Mism
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::descriptor::Revision;
 
-    fn service(fingerprint: u64, compatible: &'static [u64]) -> ServiceDescriptor {
+    fn service(fingerprint: u64, compatible: &'static [Revision]) -> ServiceDescriptor {
         ServiceDescriptor {
             name: "a.B",
             revision: 1,
@@ -160,7 +162,11 @@ mod tests {
 
     #[test]
     fn either_side_may_know_the_other() {
-        let (old, new, other) = (service(1, &[]), service(2, &[1]), service(3, &[]));
+        const OLD: &[Revision] = &[Revision {
+            number: 1,
+            fingerprint: 1,
+        }];
+        let (old, new, other) = (service(1, &[]), service(2, OLD), service(3, &[]));
         assert_eq!(verdict(&old, &offer(&old)), Verdict::Exact);
         assert_eq!(verdict(&old, &offer(&new)), Verdict::Compatible);
         assert_eq!(verdict(&new, &offer(&old)), Verdict::Compatible);

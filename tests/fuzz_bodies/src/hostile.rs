@@ -11,7 +11,9 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::{Bytes, BytesMut};
 use daemoneye_ipc::{
     IpcConfig,
-    descriptor::{Footprint, Idempotency, MethodDescriptor, MethodKind, ServiceDescriptor},
+    descriptor::{
+        Footprint, Idempotency, MethodDescriptor, MethodKind, Revision, ServiceDescriptor,
+    },
     prost::Message,
     schema::ipc::v1::{Metadata, ServiceOffer},
     session::{SessionConfig, Transmit, Written},
@@ -41,7 +43,10 @@ pub static SERVICE: ServiceDescriptor = ServiceDescriptor {
     name: "fuzz.Service",
     revision: 1,
     fingerprint: 42,
-    compatible: &[41],
+    compatible: &[Revision {
+        number: 1,
+        fingerprint: 41,
+    }],
     methods: &[
         method(1, MethodKind::Unary),
         method(2, MethodKind::ServerStreaming),

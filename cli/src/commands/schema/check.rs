@@ -12,6 +12,7 @@ use crate::{
     output::Output,
     schema::{
         self, CLEAN, FOUND,
+        against::{Against, Compared},
         render::{self, Findings},
         source::Source,
     },
@@ -19,7 +20,8 @@ use crate::{
 
 /// Runs the command; 0 without findings, 100 with. Changes that break nothing do not count.
 pub(crate) fn run(file: Option<&Path>, args: &SchemaCheck) -> Result<u8, Failure> {
-    let (new, old) = (Source::of(&args.rules.schemas), Source::of(&args.against));
+    let new = Source::of(&args.rules.schemas);
+    let against = Against::of(args.against.as_deref());
     let mut config = new.config(file)?;
     schema::overrule(&mut config, &args.rules, |config| {
         config
@@ -28,26 +30,25 @@ pub(crate) fn run(file: Option<&Path>, args: &SchemaCheck) -> Result<u8, Failure
             .map(|module| &mut module.breaking)
             .collect()
     });
-    let new = new.image(&config)?;
-    let old = old.image(&old.config(None)?)?;
-    let mut list = evolution::check(&new, &old, &config).map_err(Failure::Check)?;
+    let image = new.image(&config)?;
+    let Compared {
+        earlier,
+        findings: mut list,
+        words,
+    } = against.compare(&new, &image, &config)?;
     let code = if list.is_empty() { CLEAN } else { FOUND };
-    if args.non_breaking {
-        list.extend(evolution::compatible(&new, &old));
+    if let Some(last) = earlier.last().filter(|_| args.non_breaking) {
+        list.extend(evolution::compatible(&image, &last.image));
     }
     let rules: Vec<_> = evolution::rules().chain(evolution::notes()).collect();
     let mut out = Output::stdout(args.rules.format != Format::Text);
     let findings = Findings {
         list: &list,
-        new: &new,
-        old: Some(&old),
+        new: &image,
+        earlier: &earlier,
         rules: &rules,
         config: &config,
-        subject: &format!(
-            "{} compared with {}",
-            args.rules.schemas.display(),
-            args.against.display()
-        ),
+        subject: &format!("{} compared with {words}", args.rules.schemas.display()),
     };
     render::render(args.rules.format, &findings, &mut out)?;
     Ok(code)

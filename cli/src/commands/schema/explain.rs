@@ -158,20 +158,35 @@ fn filled(text: &str) -> Option<String> {
 
 fn show<W: Write>(known: &Known, example: &Example, out: &mut Output<W>) -> io::Result<()> {
     out.section("Example")?;
-    let paths = example
-        .before
-        .iter()
-        .chain(&example.after)
-        .map(|(path, _)| *path);
+    if example.between.is_empty() {
+        step(&example.before, &example.after, out)?;
+    } else {
+        step(&example.before, &example.between, out)?;
+        out.line("")?;
+        out.line("  and a release later")?;
+        step(&example.between, &example.after, out)?;
+    }
+    out.line("")?;
+    out.line(format_args!("{} says:", known.command))?;
+    for said in &example.said {
+        out.line(format_args!("  {}", sentence(said)))?;
+    }
+    Ok(())
+}
+
+type Schemas = [(&'static str, &'static str)];
+
+/// What became of schemas; without earlier ones, the schemas.
+fn step<W: Write>(before: &Schemas, after: &Schemas, out: &mut Output<W>) -> io::Result<()> {
+    let paths = before.iter().chain(after).map(|(path, _)| *path);
     let paths: BTreeSet<&str> = paths.collect();
-    let text = |schemas: &[(&str, &'static str)], path| {
+    let text = |schemas: &Schemas, path| {
         let found = schemas.iter().find(|(name, _)| *name == path);
         found.map(|(_, text)| *text)
     };
     for path in paths {
-        let (old, new) = (text(&example.before, path), text(&example.after, path));
-        match (old, new) {
-            (None, Some(new)) if example.before.is_empty() => {
+        match (text(before, path), text(after, path)) {
+            (None, Some(new)) if before.is_empty() => {
                 out.line(format_args!("  {path}"))?;
                 for (number, line) in new.lines().enumerate() {
                     out.line(format_args!("  {:>4}  {line}", number + 1))?;
@@ -179,11 +194,6 @@ fn show<W: Write>(known: &Known, example: &Example, out: &mut Output<W>) -> io::
             }
             (old, new) => change(path, old, new, out)?,
         }
-    }
-    out.line("")?;
-    out.line(format_args!("{} says:", known.command))?;
-    for said in &example.said {
-        out.line(format_args!("  {}", sentence(said)))?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub(crate) fn run(file: Option<&Path>, args: &RuleArgs) -> Result<u8, Failure> {
     let findings = Findings {
         list: &list,
         new: &image,
-        old: None,
+        earlier: &[],
         rules: &lint::rules().collect::<Vec<_>>(),
         config: &config,
         subject: &format!("lint of {}", args.schemas.display()),

@@ -6,6 +6,7 @@ mod check;
 mod explain;
 mod generate;
 mod lint;
+mod release;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ pub(crate) fn run(file: Option<&Path>, command: Schema) -> Result<u8, Failure> {
         Schema::Generate(args) => generate::run(args),
         Schema::Check(args) => check::run(file, &args),
         Schema::Lint(args) => lint::run(file, &args),
+        Schema::Release(args) => release::run(file, &args),
         Schema::Explain(args) => explain::run(&args),
     }
 }

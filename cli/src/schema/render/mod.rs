@@ -15,6 +15,7 @@ use daemoneye_ipc_codegen::{
     rules::{Finding, Rule, config::Config},
 };
 
+use super::against::Earlier;
 use crate::{args::Format, format, output::Output};
 
 /// What there is to show.
@@ -23,8 +24,8 @@ pub(crate) struct Findings<'a> {
     pub(crate) list: &'a [Finding],
     /// The schemas that were checked.
     pub(crate) new: &'a Image,
-    /// The schemas they were compared with.
-    pub(crate) old: Option<&'a Image>,
+    /// The schemas they were compared with, oldest first.
+    pub(crate) earlier: &'a [Earlier],
     /// The rules that there are.
     pub(crate) rules: &'a [&'static Rule],
     /// Where the checked schemas are.
@@ -58,7 +59,14 @@ struct Placed {
     characters: Span,
 }
 
-impl Findings<'_> {
+impl<'a> Findings<'a> {
+    /// The schemas that a finding was compared with.
+    fn old(&self, finding: &Finding) -> Option<&'a Image> {
+        let mut earlier = self.earlier.iter();
+        let found = earlier.find(|earlier| earlier.release == finding.release);
+        found.map(|earlier| &earlier.image)
+    }
+
     /// Where a finding is; of a file that is gone, where it would be.
     fn place(&self, finding: &Finding) -> Option<Placed> {
         let own = finding.location.path.as_deref();

@@ -43,9 +43,13 @@ fn groups<'a>(findings: &Findings<'a>, finding: &'a Finding) -> Vec<Group<'a>> {
     if !finding.fix.is_empty() {
         group = group.element(Level::HELP.message(&*finding.fix));
     }
-    let old = findings.old.zip(finding.against.as_ref());
+    let old = findings.old(finding).zip(finding.against.as_ref());
     let old = old.and_then(|(image, at)| snippet(image, at));
-    let old = old.map(|snippet| Level::NOTE.secondary_title("it was").element(snippet));
+    let was = match finding.release {
+        Some(number) => format!("in release {number} it was"),
+        None => "it was".to_owned(),
+    };
+    let old = old.map(|snippet| Level::NOTE.secondary_title(was).element(snippet));
     [group].into_iter().chain(old).collect()
 }
 

@@ -1,7 +1,8 @@
 //! Rules on what the wire of this product depends on, and other wires do not.
 //!
 //! Methods are called by their ordinal, a hash of the full names of service and method; messages are validated by
-//! rules of their schema; the schema says what may be repeated, and who may call.
+//! rules of their schema; the schema says what may be repeated, and who may call. What a number or an ordinal meant once, in
+//! any release, it means forever.
 //!
 //! **Invariant**: a rule here never repeats one of buf's; the category holds both.
 
@@ -9,6 +10,7 @@ mod access;
 mod methods;
 mod names;
 mod reach;
+pub(super) mod reuse;
 mod tighter;
 mod validation;
 
