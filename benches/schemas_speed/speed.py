@@ -87,7 +87,7 @@ def programs(arguments):
         if not buf.exists():
             npm = ["npm", "install", "--silent", "--prefix", str(ROOT / "target/buf"), "@bufbuild/buf@1.75.0"]
             subprocess.run(npm, check=True)
-    return str(cli), str(buf)
+    return str(pathlib.Path(cli).resolve()), str(pathlib.Path(buf).resolve())
 
 
 def measure(arguments, scratch):
@@ -100,8 +100,8 @@ def measure(arguments, scratch):
         gone = new / path(files // 2)
         gone.write_text(gone.read_text().replace("  string this = 20;", "", 1))
         jobs = {
-            "lint": ([cli, "schema", "lint"], [buf, "lint"], 0),
-            "check": ([cli, "schema", "check", "--against", str(old), "--use", "FILE"], [buf, "breaking", "--against", str(old)], 100),
+            "lint": ([cli, "schema", "lint", "."], [buf, "lint"], 0),
+            "check": ([cli, "schema", "check", ".", "--against", str(old), "--use", "FILE"], [buf, "breaking", "--against", str(old)], 100),
         }
         for name, (ours, theirs, wanted) in jobs.items():
             samples = [(run(ours, new, wanted), run(theirs, new, wanted)) for _ in range(arguments.rounds)]

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use prost_reflect::{DynamicMessage, FileDescriptor, ReflectMessage};
-use prost_types::{FileDescriptorProto, SourceCodeInfo};
+use prost_types::FileDescriptorProto;
 
+use crate::aside::Aside;
 use crate::error::Place;
 use crate::load::{Loaded, SourceFile};
 
@@ -23,7 +24,7 @@ struct Indexed<'a> {
     /// Imports come before those who import them.
     position: usize,
     source: Option<&'a SourceFile>,
-    aside: Option<&'a SourceCodeInfo>,
+    aside: &'a Aside,
     lines: OnceCell<Vec<&'a str>>,
     spans: OnceCell<BTreeMap<&'a [i32], &'a [i32]>>,
     served: OnceCell<Vec<u8>>,
@@ -40,7 +41,7 @@ impl<'a> Index<'a> {
                 file,
                 position,
                 source: sources.get(file.name()).copied(),
-                aside: loaded.aside.of(file.name()),
+                aside: &loaded.aside,
                 lines: OnceCell::new(),
                 spans: OnceCell::new(),
                 served: OnceCell::new(),
@@ -195,7 +196,8 @@ fn spans<'a>(indexed: &Indexed<'a>) -> BTreeMap<&'a [i32], &'a [i32]> {
         .file_descriptor_proto()
         .source_code_info
         .as_ref();
-    let info = linked.into_iter().chain(indexed.aside);
+    let aside = indexed.aside.of(indexed.file.name());
+    let info = linked.into_iter().chain(aside);
     let mut spans = BTreeMap::new();
     for location in info.flat_map(|info| &info.location) {
         spans.entry(&*location.path).or_insert(&*location.span);

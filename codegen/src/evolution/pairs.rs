@@ -108,7 +108,7 @@ pub(crate) fn place(file: FileId, path: &[i32]) -> Option<Place> {
 }
 
 fn first(image: &Image, file: FileId, paths: &[&[i32]]) -> Option<Place> {
-    let known = paths.iter().find(|path| image.span(file, path).is_some());
+    let known = paths.iter().find(|path| image.has_span(file, path));
     Some(Place {
         file,
         path: known.map(|path| (*path).into()),

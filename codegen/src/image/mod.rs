@@ -12,7 +12,7 @@ pub mod options;
 mod positions;
 mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path as FilePath, PathBuf};
 
 use prost::Message as _;
@@ -69,21 +69,33 @@ impl Image {
     /// # Errors
     ///
     /// [`Error::Usage`] when a descriptor of the linker does not decode.
-    pub(crate) fn of(mut loaded: Loaded) -> Result<Self, Error> {
-        let asked: std::collections::HashSet<&str> =
-            loaded.roots.iter().map(String::as_str).collect();
-        let mut texts: BTreeMap<String, String> = BTreeMap::new();
-        for source in loaded.sources {
-            texts.insert(source.name, source.text);
-        }
+    pub(crate) fn of(loaded: Loaded) -> Result<Self, Error> {
+        let Loaded {
+            pool,
+            sources,
+            roots: asked,
+            mut aside,
+            ..
+        } = loaded;
+        let encoded = pool.files().map(|file| {
+            let name = file.name().to_owned();
+            let positions = aside.remove(&name);
+            (name, file.encode_to_vec(), positions)
+        });
+        let encoded: Vec<_> = encoded.collect();
+        // The pool takes more memory than all that comes of it.
+        drop(pool);
+        let asked: HashSet<String> = asked.into_iter().collect();
+        let texts = sources.into_iter();
+        let mut texts: HashMap<String, String> =
+            texts.map(|source| (source.name, source.text)).collect();
         let mut image = Self::default();
-        for file in loaded.pool.files() {
-            let encoded = file.encode_to_vec();
-            let id = build::add_file(&mut image, &encoded, &loaded.aside.remove(file.name()))
-                .map_err(|error| undecodable(FilePath::new(file.name()), &error))?;
+        for (name, encoded, positions) in encoded {
+            let id = build::add_file(&mut image, &encoded, &positions)
+                .map_err(|error| undecodable(FilePath::new(&name), &error))?;
             let added = &mut image.files[id.0 as usize];
-            added.is_import = !asked.contains(file.name());
-            added.text = texts.remove(file.name());
+            added.is_import = !asked.contains(&name);
+            added.text = texts.remove(&name);
         }
         image.index();
         Ok(image)
@@ -232,6 +244,16 @@ impl Image {
             let of_type = of.positions.span(&[map, &[6]].concat(), text);
             of_type.or_else(|| of.positions.span(map, text))
         })
+    }
+
+    /// Whether [`span`](Self::span) knows the element at `path` of a file.
+    #[must_use]
+    pub fn has_span(&self, file: FileId, path: &[i32]) -> bool {
+        let positions = &self.file(file).positions;
+        positions.has(path)
+            || self
+                .map_of(file, path)
+                .is_some_and(|map| positions.has(&[map, &[6]].concat()) || positions.has(map))
     }
 
     /// The map that the element at `path` was made for: its entry, or a part of that.

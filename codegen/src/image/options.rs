@@ -2,6 +2,9 @@
 //!
 //! **Invariant**: what is not set is `None`, never its default; custom options stay as they were encoded.
 
+use std::ops::Deref;
+use std::sync::LazyLock;
+
 use prost::Message;
 use prost::bytes::Buf as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
@@ -13,16 +16,54 @@ use super::features::FeatureSet;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options<T> {
     /// The options that `descriptor.proto` defines.
-    pub known: T,
+    pub known: Known<T>,
     /// All options as they were encoded.
     pub raw: Box<[u8]>,
 }
 
-impl<T: Message + Default> Options<T> {
+/// The options of an element, which take no memory where there are none: most elements have none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known<T>(Option<Box<T>>);
+
+impl<T: Unset> Deref for Known<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Some(options) => options,
+            None => T::unset(),
+        }
+    }
+}
+
+/// Options with a value for elements that set none.
+pub trait Unset: Message + Default + 'static {
+    /// What nothing is set of.
+    fn unset() -> &'static Self;
+}
+
+macro_rules! unset {
+    ($($options:ident)*) => {$(
+        impl Unset for $options {
+            fn unset() -> &'static Self {
+                static UNSET: LazyLock<$options> = LazyLock::new($options::default);
+                &UNSET
+            }
+        }
+    )*};
+}
+
+unset! {
+    FileOptions MessageOptions FieldOptions OneofOptions EnumOptions EnumValueOptions ExtensionRangeOptions
+    ServiceOptions MethodOptions
+}
+
+impl<T: Unset> Options<T> {
     /// Reads options; bytes that are none are taken as no options.
     pub(super) fn read(raw: Vec<u8>) -> Self {
+        let known = (!raw.is_empty()).then(|| T::decode(&*raw).map(Box::new).ok());
         Self {
-            known: T::decode(raw.as_slice()).unwrap_or_default(),
+            known: Known(known.flatten()),
             raw: raw.into_boxed_slice(),
         }
     }

@@ -57,6 +57,8 @@ pub struct Comments {
 pub(super) struct Positions {
     encoded: Box<[u8]>,
     table: OnceLock<Table>,
+    /// Where the lines of the text start.
+    lines: OnceLock<Vec<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -82,24 +84,26 @@ impl Positions {
     pub(super) fn new(encoded: Vec<u8>) -> Self {
         Self {
             encoded: encoded.into_boxed_slice(),
-            table: OnceLock::new(),
+            ..Self::default()
         }
+    }
+
+    /// Whether the element at `path` has a place.
+    pub(super) fn has(&self, path: &[i32]) -> bool {
+        self.find(path).is_some()
     }
 
     /// Where the element at `path` is in the file, whose text is `text` if there is one.
     pub(super) fn span(&self, path: &[i32], text: Option<&str>) -> Option<Span> {
         let (_, entry) = self.find(path)?;
-        Some(match text {
-            Some(text) => columns(
-                text,
-                entry.span,
-                OPTIONS
-                    .iter()
-                    .find(|option| path.last() == Some(&option.0))
-                    .map(|option| option.1),
-            ),
-            None => entry.span,
-        })
+        let Some(text) = text else {
+            return Some(entry.span);
+        };
+        let mut options = OPTIONS.iter();
+        let option = options.find(|option| path.last() == Some(&option.0));
+        let starts = self.lines.get_or_init(|| line_starts(text));
+        let line = |number| line(text, starts, number);
+        Some(columns(line, entry.span, option.map(|option| option.1)))
     }
 
     /// The comments at the element at `path`.
@@ -211,12 +215,27 @@ fn line_start(text: &str, line: u32) -> usize {
     starts.nth(line as usize - 1).unwrap_or(text.len())
 }
 
-/// A span whose columns are bytes, with columns as people count them.
-fn columns(text: &str, span: Span, option: Option<&str>) -> Span {
-    let line = |number: u32| {
-        let rest = &text[line_start(text, number)..];
-        rest.split('\n').next().unwrap_or_default()
-    };
+/// Where all lines of `text` start.
+fn line_starts(text: &str) -> Vec<u32> {
+    let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+    let starts = [0].into_iter().chain(newlines);
+    starts
+        .map(|start| u32::try_from(start).unwrap_or(u32::MAX))
+        .collect()
+}
+
+/// A line of `text` by its number, of which `starts` are all.
+fn line<'t>(text: &'t str, starts: &[u32], number: u32) -> &'t str {
+    let start = starts.get(number as usize - 1);
+    let rest = start.and_then(|start| text.get(*start as usize..));
+    rest.unwrap_or_default()
+        .split('\n')
+        .next()
+        .unwrap_or_default()
+}
+
+/// A span whose columns are bytes, with columns as people count them. `line` finds a line by its number.
+fn columns<'t>(line: impl Fn(u32) -> &'t str, span: Span, option: Option<&str>) -> Span {
     let column = |line: &str, bytes: u32| {
         let before = line
             .char_indices()
@@ -312,12 +331,15 @@ mod tests {
             end_line: 2,
             end_column,
         };
-        let found = columns(text, span(at("b"), at("b") + 1), None);
+        let starts = line_starts(text);
+        let columns =
+            |span, option| columns(|number| super::line(text, &starts, number), span, option);
+        let found = columns(span(at("b"), at("b") + 1), None);
         assert_eq!(found, span(17, 18));
         assert_eq!(&text[found.bytes(text)], "b");
-        let found = columns(text, span(at("3"), at("3") + 1), Some("default"));
+        let found = columns(span(at("3"), at("3") + 1), Some("default"));
         assert_eq!(&text[found.bytes(text)], "default = 3");
-        let found = columns(text, span(at("3"), at("3") + 1), Some("json_name"));
+        let found = columns(span(at("3"), at("3") + 1), Some("json_name"));
         assert_eq!(&text[found.bytes(text)], "3");
     }
 }

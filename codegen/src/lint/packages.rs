@@ -117,9 +117,8 @@ pub(super) static RULES: &[Entry] = &[
         ),
         check: |rule, subject, report| {
             // A descriptor has no word for proto2, but a place where it stands.
-            let stated = |file: &File| {
-                file.syntax_is_stated || subject.image.span(file.id, &[SYNTAX]).is_some()
-            };
+            let stated =
+                |file: &File| file.syntax_is_stated || subject.image.has_span(file.id, &[SYNTAX]);
             for file in subject.files.iter().filter(|file| !stated(file)) {
                 let text = "Files must have a syntax explicitly specified. If no syntax is specified, the file defaults to \"proto2\".";
                 report.add(rule, whole(file.id), None, text.to_owned());
