@@ -159,7 +159,9 @@ fn deleted(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Report
                 "Previously present enum value \"{number}\" on enum \"{}\" was deleted{suffix}.",
                 new.name
             );
-            let (at, against) = (place(new.file, &new.path), place(old.file, &old.path));
+            let at = place(new.file, &new.path);
+            let first = old.values.iter().find(|value| value.number == number);
+            let against = first.and_then(|value| place(old.file, &value.path));
             report.add(rule, at, against, message).fix = reserve(number, &values, new);
         }
     }

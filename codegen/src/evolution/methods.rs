@@ -104,7 +104,7 @@ fn deleted(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Report
                 report.add(
                     rule,
                     place(new.file, &new.path),
-                    place(old.file, &old.path),
+                    place(old.file, &method.path),
                     message,
                 );
             }

@@ -241,36 +241,32 @@ impl Tally {
         true
     }
 
+    /// As Markdown.
     fn table(&self) -> String {
         let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
-        let Self {
-            pairs,
-            exact,
-            worded,
-            findings,
-            shared,
-            ..
-        } = *self;
-        let mut text = format!("{pairs} pairs, {} rules seen\n", self.rules.len());
+        let mut text = format!(
+            "| {} pairs, {} rules seen | pairs that break | the same verdict | |\n|---|---:|---:|---:|\n",
+            self.pairs,
+            self.rules.len()
+        );
         for (category, (breaking, other)) in &self.verdicts {
-            let same = pairs - other;
+            let same = self.pairs - other;
+            let share = percent(same, self.pairs);
             text.push_str(&format!(
-                "  {category:<10} {breaking:>6} breaking, verdicts agree on {same} ({:.2} %)\n",
-                percent(same, pairs)
+                "| {category} | {breaking} | {same} | {share:.2} % |\n"
             ));
         }
-        text.push_str(&format!(
-            "  findings   {shared} of {findings} exact ({:.2} %)\n",
-            percent(shared, findings)
-        ));
-        text.push_str(&format!(
-            "  pairs      {exact} exact ({:.2} %), ",
-            percent(exact, pairs)
-        ));
-        text.push_str(&format!(
-            "{worded} to the letter ({:.2} %)",
-            percent(worded, pairs)
-        ));
+        let mut row = |what: &str, whole: usize, part: usize| {
+            let share = percent(part, whole);
+            text.push_str(&format!("| {what} | {whole} | {part} | {share:.2} % |\n"));
+        };
+        row(
+            "findings: rule, file, lines and columns",
+            self.findings,
+            self.shared,
+        );
+        row("pairs with the same findings", self.pairs, self.exact);
+        row("pairs with the same words too", self.pairs, self.worded);
         text
     }
 

@@ -6,6 +6,7 @@ mod buf;
 mod differential;
 mod examples;
 mod grow;
+mod moves;
 mod mutate;
 mod purge;
 mod schema;

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 
 use crate::grow::{self, fresh, some};
+use crate::moves;
 use crate::purge::purge;
 use crate::schema::{Enum, Extend, Field, Id, Kind, Label, Message, Reserved, Syntax, Tree};
 
 /// One change; false when there is nothing that it could change.
-type Change = fn(&mut Tree, &mut Rng) -> bool;
+pub(crate) type Change = fn(&mut Tree, &mut Rng) -> bool;
 
 const CHANGES: &[(u8, Change)] = &[
     (6, field_changes),
@@ -43,11 +44,12 @@ const CHANGES: &[(u8, Change)] = &[
 
 /// Changes a tree in one to four ways.
 pub(crate) fn mutate(tree: &mut Tree, rng: &mut Rng) {
-    let total: u8 = CHANGES.iter().map(|(weight, _)| weight).sum();
+    let changes = CHANGES.iter().chain(moves::CHANGES);
+    let total: u8 = changes.clone().map(|(weight, _)| weight).sum();
     let mut left = rng.usize(1..=4);
     for _ in 0..100 {
         let mut at = rng.u8(..total);
-        let chosen = CHANGES.iter().find(|(weight, _)| {
+        let chosen = changes.clone().find(|(weight, _)| {
             let found = at < *weight;
             at = at.saturating_sub(*weight);
             found
@@ -72,7 +74,7 @@ pub(crate) fn each(messages: &mut [Message], f: &mut impl FnMut(&mut Message)) {
 }
 
 /// Changes one of the messages for which `f` says that it did.
-fn one_message(
+pub(crate) fn one_message(
     tree: &mut Tree,
     rng: &mut Rng,
     mut f: impl FnMut(&mut Message, &mut Rng) -> bool,
@@ -95,7 +97,11 @@ fn one_message(
     false
 }
 
-fn one_field(tree: &mut Tree, rng: &mut Rng, f: impl Fn(&mut Message, usize, &mut Rng)) -> bool {
+pub(crate) fn one_field(
+    tree: &mut Tree,
+    rng: &mut Rng,
+    f: impl Fn(&mut Message, usize, &mut Rng),
+) -> bool {
     one_message(tree, rng, |message, rng| {
         let Some(index) = (!message.fields.is_empty()).then(|| rng.usize(..message.fields.len()))
         else {
@@ -106,7 +112,7 @@ fn one_field(tree: &mut Tree, rng: &mut Rng, f: impl Fn(&mut Message, usize, &mu
     })
 }
 
-fn one_enum(tree: &mut Tree, rng: &mut Rng, f: impl Fn(&mut Enum, &mut Rng)) -> bool {
+pub(crate) fn one_enum(tree: &mut Tree, rng: &mut Rng, f: impl Fn(&mut Enum, &mut Rng)) -> bool {
     let Some((id, _)) = some(&grow::enums(tree), rng) else {
         return false;
     };

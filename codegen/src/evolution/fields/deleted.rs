@@ -76,7 +76,7 @@ fn deleted(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Report
                 unless.suffix(field)
             );
             let at = place(new.file, &new.path);
-            let against = place(old.file, &old.path);
+            let against = place(field.file, &field.path);
             report.add(rule, at, against, message).fix = reserve(field, new);
         }
     }
