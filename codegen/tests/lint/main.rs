@@ -10,6 +10,8 @@
 
 mod editions;
 mod random;
+mod sets;
+mod validate;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,15 +1,22 @@
 //! Rules of `buf.validate` that cannot hold, or do not fit the type of their field.
 //!
-//! Expressions are not compiled here: the generator does that where it is asked to.
+//! Expressions are not compiled here, nor are examples held against their rules.
 //!
 //! **Invariant**: says what buf says of the same mistake, and nothing of mistakes that it does not look for;
 //! the place is the option, not a part of its value.
 
+mod cel;
+mod encoded;
+mod names;
+mod values;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost::bytes::Buf as _;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-
+use self::encoded::Fields;
+use self::names::{
+    CEL, IGNORE, ITEMS, KEYS, MAP, REPEATED, REQUIRED, UNIQUE, VALUES, fits, is_wrapper, name,
+    rule_name,
+};
 use super::{Entry, STANDARD_ONLY, Subject, quoted, rule};
 use crate::image::{Field, FileId, Image, Kind, Label, Message, Place};
 use crate::rules::{Report, Rule};
@@ -19,17 +26,10 @@ const EXTENSION: u32 = 1159;
 const OPTIONS_OF_FIELD: i32 = 8; // with the next: `options` of descriptors
 const OPTIONS_OF_MESSAGE: i32 = 7;
 
-const REPEATED: u32 = 18; // with the next: fields of FieldRules
-const MAP: u32 = 19;
-const REQUIRED: u32 = 25;
-const IGNORE: u32 = 27;
 const IF_ZERO_VALUE: u64 = 1; // with the next: values of Ignore
 const ALWAYS: u64 = 3;
-const UNIQUE: u32 = 3; // RepeatedRules.unique
-const ITEMS: u32 = 4; // RepeatedRules.items
-const KEYS: u32 = 4; // with the next: MapRules
-const VALUES: u32 = 5;
 const GROUPS: u32 = 4; // MessageRules.oneof
+const CEL_OF_MESSAGE: u32 = 3; // MessageRules.cel
 
 pub(super) static RULES: &[Entry] = &[Entry {
     rule: rule(
@@ -70,7 +70,9 @@ fn check(rule: &'static Rule, subject: &Subject<'_>, report: &mut Report) {
             .copied()
             .collect();
         if !encoded.is_empty() {
-            groups(rule, image, message, &Fields::of(&encoded), report);
+            let rules = Fields::of(&encoded);
+            groups(rule, image, message, &rules, report);
+            expressions(rule, image, message, &rules, report);
         }
     }
 }
@@ -82,6 +84,8 @@ struct Part<'a> {
     type_name: &'a str,
     /// Whether it is a list or a map, which only rules for those fit.
     many: bool,
+    /// Whether a value that was set can be told from none.
+    presence: bool,
 }
 
 impl<'a> Part<'a> {
@@ -91,6 +95,7 @@ impl<'a> Part<'a> {
             kind: field.kind,
             type_name: &field.type_name,
             many: map || field.label == Label::Repeated,
+            presence: field.has_presence(),
         }
     }
 }
@@ -120,7 +125,8 @@ impl Judge<'_, '_> {
     }
 
     fn field(&mut self, rules: &Fields<'_>, part: Part<'_>, outer: &[u32]) {
-        self.flags(rules, outer);
+        self.flags(rules, part, outer);
+        self.expressions(rules, outer);
         for (number, inner) in rules
             .messages()
             .filter(|(number, _)| rule_name(*number).is_some())
@@ -142,15 +148,16 @@ impl Judge<'_, '_> {
                 REPEATED => self.list(&inner, part, &path),
                 MAP => self.map(&inner, &path),
                 _ if part.many || !fits(number, part) => {
-                    let text = format!("is of type {} but has {name} rules.", self.ty);
+                    let many = if part.many { "repeated " } else { "" };
+                    let text = format!("is of type {many}{} but has {name} rules.", self.ty);
                     self.wrong(&path, &inside, &text);
                 }
-                _ => self.bounds(&inner, &path),
+                _ => self.values(&inner, &path),
             }
         }
     }
 
-    fn flags(&mut self, rules: &Fields<'_>, outer: &[u32]) {
+    fn flags(&mut self, rules: &Fields<'_>, part: Part<'_>, outer: &[u32]) {
         let path = |number| [outer, &[number]].concat();
         let (required, ignore) = (path(REQUIRED), path(IGNORE));
         let is_required = rules.number(REQUIRED) == Some(1);
@@ -166,7 +173,29 @@ impl Judge<'_, '_> {
                 ),
             );
         }
-        if is_required && rules.number(IGNORE) == Some(IF_ZERO_VALUE) {
+        let skips_zero = rules.number(IGNORE) == Some(IF_ZERO_VALUE);
+        if self.field.is_extension() {
+            let faults = [
+                (is_required, &required, name(&required)),
+                (
+                    skips_zero,
+                    &ignore,
+                    format!("{}=IGNORE_IF_ZERO_VALUE", name(&ignore)),
+                ),
+            ];
+            for (_, path, what) in faults.into_iter().filter(|(is_wrong, ..)| *is_wrong) {
+                let text = format!("is an extension field and cannot have {what}.");
+                self.wrong(path, &[], &text);
+            }
+        }
+        if skips_zero && part.presence && !self.field.is_extension() {
+            let text = format!(
+                "has {}=IGNORE_IF_ZERO_VALUE and tracks presence. This is the same as the default and the ignore option can be removed.",
+                name(&ignore)
+            );
+            self.wrong(&ignore, &[], &text);
+        }
+        if is_required && skips_zero {
             let text = format!(
                 "has both {} and {}=IGNORE_IF_ZERO_VALUE. A field cannot be empty if it is required.",
                 name(&required),
@@ -198,9 +227,10 @@ impl Judge<'_, '_> {
             );
             self.wrong(&unique, &[], &text);
         }
-        self.bounds(rules, path);
+        self.values(rules, path);
         let item = Part {
             many: false,
+            presence: false,
             ..part
         };
         for (_, inner) in rules.messages().filter(|(number, _)| *number == ITEMS) {
@@ -218,7 +248,7 @@ impl Judge<'_, '_> {
     }
 
     fn map(&mut self, rules: &Fields<'_>, path: &[u32]) {
-        self.bounds(rules, path);
+        self.values(rules, path);
         let Some(entry) = self.image.map_entry(self.field) else {
             return;
         };
@@ -231,6 +261,7 @@ impl Judge<'_, '_> {
                 kind: field.kind,
                 type_name: &field.type_name,
                 many: false,
+                presence: field.has_presence(),
             };
             for (_, inner) in rules.messages().filter(|(found, _)| *found == number) {
                 let path = [path, &[number]].concat();
@@ -251,27 +282,34 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// A lower bound on a length or a count must not be above the upper one.
-    fn bounds(&mut self, rules: &Fields<'_>, path: &[u32]) {
-        let kind = path.last().copied().unwrap_or_default();
-        let pairs: &[(u32, u32)] = match rule_name(kind) {
-            Some("repeated" | "map") => &[(1, 2)],
-            Some("string") => &[(2, 3), (4, 5)],
-            Some("bytes") => &[(2, 3)],
-            _ => &[],
-        };
-        for (low, high) in pairs {
-            let (Some(min), Some(max)) = (rules.number(*low), rules.number(*high)) else {
-                continue;
-            };
-            if min > max {
-                let (low, high) = ([path, &[*low]].concat(), [path, &[*high]].concat());
-                let (lower, higher) = (name(&low), name(&high));
-                self.wrong(&low, &[], &format!("has value {min} for {lower}, which must be lower than value {max} for {higher}."));
-                self.wrong(&high, &[], &format!("has value {max} for {higher}, which must be higher than value {min} for {lower}."));
-            }
-        }
+    fn expressions(&mut self, rules: &Fields<'_>, outer: &[u32]) {
+        let cel = [outer, &[CEL]].concat();
+        let of = format!("field {}", quoted(&self.field.name));
+        let options = [&self.field.path[..], &[OPTIONS_OF_FIELD]].concat();
+        cel::check(rules, CEL, (&name(&cel), &of), |at, text| {
+            let path = [&cel[..], &[at]].concat();
+            let place = nearest(self.image, self.field.file, &options, &path, &[]);
+            self.report.add(self.rule, place, None, text);
+        });
     }
+}
+
+/// The expressions of a message.
+fn expressions(
+    rule: &'static Rule,
+    image: &Image,
+    message: &Message,
+    rules: &Fields<'_>,
+    report: &mut Report,
+) {
+    let of = format!("message {}", quoted(&message.name));
+    let options = [&message.path[..], &[OPTIONS_OF_MESSAGE]].concat();
+    let name = "(buf.validate.message).cel";
+    cel::check(rules, CEL_OF_MESSAGE, (name, &of), |at, text| {
+        let path = [CEL_OF_MESSAGE, at];
+        let place = nearest(image, message.file, &options, &path, &[]);
+        report.add(rule, place, None, text);
+    });
 }
 
 /// Fields of which at most one may be set: each is a field of the message, in one group, once.
@@ -350,181 +388,34 @@ fn nearest(
     let parts = inside
         .iter()
         .map(|part| [&whole[..], &[number(part)]].concat());
-    let around = (0..=whole.len())
-        .rev()
-        .map(|length| whole[..length].to_vec());
-    let found = std::iter::once(whole.clone()).chain(parts).chain(around);
-    let path = found
-        .into_iter()
-        .find(|path| image.span(file, path).is_some())?;
+    let start = |path: &Vec<i32>| {
+        let span = image.span(file, path);
+        span.map(|span| (span.start_line, span.start_column))
+    };
+    let parts = parts.filter(|path| image.has_span(file, path));
+    let first = parts.min_by_key(start);
+    let around = (0..=whole.len()).rev().map(|length| &whole[..length]);
+    let around = || {
+        around
+            .into_iter()
+            .find(|path| image.has_span(file, path))
+            .map(<[i32]>::to_vec)
+    };
+    let exact = image.has_span(file, &whole).then(|| whole.clone());
+    let path = exact.or(first).or_else(around)?;
     Some(Place {
         file,
         path: Some(path.into_boxed_slice()),
     })
 }
 
-/// A rule by its path in the options, as messages name it.
-fn name(path: &[u32]) -> String {
-    let mut name = "(buf.validate.field)".to_owned();
-    let mut rules = None;
-    for number in path {
-        let part = match (rules, number) {
-            (None, &REQUIRED) => "required",
-            (None, &IGNORE) => "ignore",
-            (None, number) => rule_name(*number).unwrap_or("type"),
-            (Some(REPEATED), 1) => "min_items",
-            (Some(REPEATED), 2) => "max_items",
-            (Some(REPEATED), &UNIQUE) => "unique",
-            (Some(REPEATED), _) => "items",
-            (Some(MAP), 1) => "min_pairs",
-            (Some(MAP), 2) => "max_pairs",
-            (Some(MAP), &KEYS) => "keys",
-            (Some(MAP), _) => "values",
-            (Some(_), 2) => "min_len",
-            (Some(_), 3) => "max_len",
-            (Some(_), 4) => "min_bytes",
-            (Some(_), _) => "max_bytes",
-        };
-        name = format!("{name}.{part}");
-        // The rules of items, keys and values are those of a field again.
-        rules = if rules.is_some() { None } else { Some(*number) };
-    }
-    name
-}
-
-const SCALARS: [(&str, Kind, &str); 16] = [
-    ("float", Kind::Float, "FloatValue"),
-    ("double", Kind::Double, "DoubleValue"),
-    ("int32", Kind::Int32, "Int32Value"),
-    ("int64", Kind::Int64, "Int64Value"),
-    ("uint32", Kind::Uint32, "UInt32Value"),
-    ("uint64", Kind::Uint64, "UInt64Value"),
-    ("sint32", Kind::Sint32, ""),
-    ("sint64", Kind::Sint64, ""),
-    ("fixed32", Kind::Fixed32, ""),
-    ("fixed64", Kind::Fixed64, ""),
-    ("sfixed32", Kind::Sfixed32, ""),
-    ("sfixed64", Kind::Sfixed64, ""),
-    ("bool", Kind::Bool, "BoolValue"),
-    ("string", Kind::String, "StringValue"),
-    ("bytes", Kind::Bytes, "BytesValue"),
-    ("enum", Kind::Enum, ""),
-];
-const MESSAGES: [(u32, &str, &str); 4] = [
-    (20, "any", "Any"),
-    (21, "duration", "Duration"),
-    (22, "timestamp", "Timestamp"),
-    (28, "field_mask", "FieldMask"),
-];
-
-fn scalar(number: u32) -> Option<&'static (&'static str, Kind, &'static str)> {
-    SCALARS.get(usize::try_from(number).ok()?.checked_sub(1)?)
-}
-
-fn rule_name(number: u32) -> Option<&'static str> {
-    let message = MESSAGES.iter().find(|(known, _, _)| *known == number);
-    match number {
-        REPEATED => Some("repeated"),
-        MAP => Some("map"),
-        _ => scalar(number)
-            .map(|(name, _, _)| *name)
-            .or(message.map(|(_, name, _)| *name)),
-    }
-}
-
-fn fits(number: u32, part: Part<'_>) -> bool {
-    let known = part.type_name.strip_prefix("google.protobuf.");
-    let message = MESSAGES
-        .iter()
-        .find(|(rules, _, _)| *rules == number)
-        .map(|(_, _, name)| *name);
-    match scalar(number) {
-        Some((_, kind, wrapper)) => {
-            part.kind == *kind || (!wrapper.is_empty() && known == Some(*wrapper))
-        }
-        None => message.is_some() && known == message,
-    }
-}
-
-fn is_wrapper(type_name: &str) -> bool {
-    let known = type_name.strip_prefix("google.protobuf.");
-    known.is_some_and(|name| SCALARS.iter().any(|(_, _, wrapper)| *wrapper == name))
-}
-
 fn type_name(image: &Image, field: &Field) -> String {
     let one = |field: &Field| match field.kind {
-        Kind::Message | Kind::Enum | Kind::Group => field.type_name.clone(),
+        Kind::Message | Kind::Group => field.type_name.clone(),
         kind => kind.name().to_owned(),
     };
     match image.map_entry(field).map(|entry| entry.fields.as_slice()) {
         Some([key, value]) => format!("map<{}, {}>", one(key), one(value)),
-        _ if field.label == Label::Repeated => format!("repeated {}", one(field)),
         _ => one(field),
-    }
-}
-
-/// The fields of an encoded message.
-struct Fields<'a>(Vec<(u32, Value<'a>)>);
-
-enum Value<'a> {
-    Varint(u64),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Fields<'a> {
-    fn of(mut bytes: &'a [u8]) -> Self {
-        let mut fields = Vec::new();
-        while let Ok((number, wire)) = decode_key(&mut bytes) {
-            match wire {
-                WireType::Varint => match decode_varint(&mut bytes) {
-                    Ok(value) => fields.push((number, Value::Varint(value))),
-                    Err(_) => break,
-                },
-                WireType::LengthDelimited => {
-                    let length = decode_varint(&mut bytes)
-                        .ok()
-                        .and_then(|length| usize::try_from(length).ok());
-                    let Some(content) = length.and_then(|length| bytes.get(..length)) else {
-                        break;
-                    };
-                    fields.push((number, Value::Bytes(content)));
-                    bytes.advance(content.len());
-                }
-                _ => {
-                    if skip_field(wire, number, &mut bytes, DecodeContext::default()).is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-        Self(fields)
-    }
-
-    fn number(&self, wanted: u32) -> Option<u64> {
-        self.0.iter().rev().find_map(|(number, value)| match value {
-            Value::Varint(value) if *number == wanted => Some(*value),
-            _ => None,
-        })
-    }
-
-    fn numbers(&self) -> Vec<u32> {
-        let numbers: BTreeSet<u32> = self.0.iter().map(|(number, _)| *number).collect();
-        numbers.into_iter().collect()
-    }
-
-    fn texts(&self, wanted: u32) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
-            .filter_map(move |(number, value)| match value {
-                Value::Bytes(bytes) if *number == wanted => std::str::from_utf8(bytes).ok(),
-                _ => None,
-            })
-    }
-
-    fn messages(&self) -> impl Iterator<Item = (u32, Fields<'a>)> {
-        self.0.iter().filter_map(|(number, value)| match value {
-            Value::Bytes(bytes) => Some((*number, Fields::of(bytes))),
-            Value::Varint(_) => None,
-        })
     }
 }
