@@ -4,6 +4,7 @@
 //! **Invariant**: each test has a directory and processes of its own, and leaves neither behind.
 #![cfg(unix)]
 
+mod cli_changes;
 #[cfg(target_os = "linux")]
 mod cli_demo;
 mod cli_release;

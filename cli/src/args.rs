@@ -18,7 +18,10 @@ pub(crate) use self::{
         AgentTarget, Alerts, CollectorConfig, Collectors, CollectorsList, Rules, RulesList,
         RulesUpload,
     },
-    schema::{Format, RuleArgs, Schema, SchemaCheck, SchemaExplain, SchemaGenerate, SchemaRelease},
+    schema::{
+        Format, RuleArgs, Schema, SchemaCheck, SchemaDiff, SchemaDocs, SchemaExplain,
+        SchemaGenerate, SchemaRelease, SchemaSource,
+    },
 };
 
 const EXIT_CODES: &str = "\

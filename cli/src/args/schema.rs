@@ -2,7 +2,10 @@
 //!
 //! **Invariant**: as in `args`: parsing has no effects but messages about wrong usage.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -52,9 +55,44 @@ pub(crate) enum Schema {
     /// Record what is released, unless it breaks a supported release
     #[command(after_help = RELEASE_HELP)]
     Release(SchemaRelease),
+    /// Show what changed since an earlier schema, and whom it breaks
+    Diff(SchemaDiff),
+    /// Write documentation of services, messages and enums: HTML pages that need no server
+    Docs(SchemaDocs),
     /// Show what a rule means, with an example; without a name, list the rules
     #[command(after_help = EXPLAIN_HELP)]
     Explain(SchemaExplain),
+}
+
+/// Arguments of `schema diff`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaDiff {
+    #[command(flatten)]
+    pub(crate) source: SchemaSource,
+    /// What to compare with: the last release (released, the default), the commit where this branch left another
+    /// (git:REF) or a commit itself (git-tip:REF), a folder, or a descriptor set of protoc or buf
+    #[arg(long, value_name = "released|git:REF|DIR|FILE.binpb")]
+    pub(crate) against: Option<OsString>,
+    /// Print one JSON object instead
+    ///
+    /// Keys: command, schemas, against, how many changes break what (wire, json, code, nothing), and changes.
+    /// Each change has element, of, name, what (added, removed, renamed, renumbered, changed), details, effects
+    /// (breaks, direction, rule and why of each, worst first), location and against.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `schema docs`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaDocs {
+    #[command(flatten)]
+    pub(crate) source: SchemaSource,
+    /// The folder for the pages, which is made where it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// What stands at the top of each page
+    #[arg(long, default_value = "Schemas")]
+    pub(crate) title: String,
 }
 
 /// Arguments of `schema explain`.
@@ -110,13 +148,34 @@ pub(crate) struct SchemaCheck {
     pub(crate) non_breaking: bool,
 }
 
-/// What the commands that apply rules have in common.
+/// The schemas that a command is about.
 #[derive(Debug, Args)]
-pub(crate) struct RuleArgs {
+pub(crate) struct SchemaSource {
     /// The schemas: the folder that imports are relative to, or one with a configuration that names others,
     /// or a descriptor set (*.binpb)
     #[arg(value_name = "DIR|FILE.binpb", default_value = "schemas")]
     pub(crate) schemas: PathBuf,
+    /// A descriptor set that protoc or buf made, instead, whatever its name ends with
+    #[arg(long, value_name = "FILE", conflicts_with = "schemas")]
+    pub(crate) descriptor_set: Option<PathBuf>,
+    /// Roots and rules from this file instead of those found beside the schemas: in the format of evolution.toml
+    /// when its name ends in .toml, else in that of buf.yaml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl SchemaSource {
+    /// The path by which the schemas were named.
+    pub(crate) fn path(&self) -> &Path {
+        self.descriptor_set.as_deref().unwrap_or(&self.schemas)
+    }
+}
+
+/// What the commands that apply rules have in common.
+#[derive(Debug, Args)]
+pub(crate) struct RuleArgs {
+    #[command(flatten)]
+    pub(crate) source: SchemaSource,
     /// Apply these rules and categories, whatever the configuration says; may be repeated
     #[arg(long = "use", value_name = "ID_OR_CATEGORY")]
     pub(crate) used: Vec<String>,

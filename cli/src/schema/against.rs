@@ -87,6 +87,26 @@ impl Against {
         }
     }
 
+    /// The earlier schemas alone, and what they are in words: of releases, the last.
+    pub(crate) fn image(&self, new: &Source) -> Result<(Image, String), Failure> {
+        match self {
+            Self::Released | Self::Supported => {
+                let history = History::of(new.folder()).map_err(Failure::Check)?;
+                let releases = history.images().map_err(Failure::Check)?.into_iter();
+                let last = releases.last();
+                let last = last.ok_or_else(|| Failure::Check(nothing_released(&history)))?;
+                Ok((last.image, format!("release {}", last.number)))
+            }
+            Self::Git(reference) => {
+                let checked_out = reference.check_out(new.folder())?;
+                let old = Source::Folder(checked_out.folder());
+                let image = old.image(&old.config(None)?)?;
+                Ok((image, checked_out.commit.clone()))
+            }
+            Self::Source(old) => Ok((old.image(&old.config(None)?)?, old.to_string())),
+        }
+    }
+
     fn compare_releases(
         &self,
         folder: &Path,

@@ -3,6 +3,7 @@
 //! **Invariant**: no rule is judged here; that is the library's.
 
 pub(crate) mod against;
+pub(crate) mod docs;
 mod git;
 pub(crate) mod render;
 pub(crate) mod source;

@@ -9,7 +9,7 @@ use std::{
 
 use daemoneye_ipc_codegen::{image::Image, rules::config::Config};
 
-use crate::failure::Failure;
+use crate::{args::SchemaSource, failure::Failure};
 
 /// The endings of descriptor sets: buf's, and those that people give protoc's.
 const DESCRIPTOR_SETS: [&str; 4] = ["binpb", "bin", "pb", "desc"];
@@ -31,6 +31,14 @@ impl Source {
             Self::DescriptorSet(path.to_path_buf())
         } else {
             Self::Folder(path.to_path_buf())
+        }
+    }
+
+    /// What the command line names.
+    pub(crate) fn asked(args: &SchemaSource) -> Self {
+        match &args.descriptor_set {
+            Some(path) => Self::DescriptorSet(path.clone()),
+            None => Self::of(&args.schemas),
         }
     }
 

@@ -11,6 +11,7 @@ mod compatible;
 mod concern;
 mod deleted;
 mod describe;
+mod diff;
 mod entry;
 mod enums;
 mod fields;
@@ -20,15 +21,18 @@ mod messages;
 mod methods;
 mod names;
 mod pairs;
+mod policy;
 mod ranges;
 
 use include_dir::{Dir, include_dir};
 
 use self::chosen::Chosen;
+pub use self::diff::{Breaks, Change, Effect, Element, What, diff};
 use self::entry::Entry;
 use self::ipc::reuse;
 pub use self::names::NAMES_REPLACED;
 use self::pairs::Comparison;
+pub use self::policy::{Validated, callers};
 use crate::error::Error;
 use crate::image::Image;
 use crate::rules::config::Config;

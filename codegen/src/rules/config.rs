@@ -8,6 +8,7 @@
 
 mod buf_yaml;
 mod files;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -32,6 +33,8 @@ pub struct Config {
     pub modules: Vec<Module>,
     /// The number of the oldest release whose peers have to be understood still; 1, which is all, by default.
     pub oldest_supported: u32,
+    /// Import roots of what is not looked at itself: the other modules of a workspace.
+    pub elsewhere: Vec<PathBuf>,
 }
 
 /// A tree of schemas with one import root.
@@ -133,22 +136,28 @@ impl Config {
         Self {
             modules,
             oldest_supported: 1,
+            elsewhere: Vec::new(),
         }
     }
 
     /// The configuration of the schemas in `folder`: that of its `buf.yaml` and `evolution.toml`. Without
-    /// either, `folder` is the one import root and everything is the default.
+    /// either, that of the workspace that has `folder` as a module, from a `buf.yaml` in a folder above; without one,
+    /// `folder` is the one import root and everything is the default.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when a file cannot be read, [`Error::Usage`] when one cannot be understood.
+    /// [`Error::Io`] when a file cannot be read, [`Error::Usage`] when one cannot be understood, or when `folder` is a
+    /// part of a module that is configured above.
     pub fn find(folder: &Path) -> Result<Self, Error> {
         let (buf, own) = (folder.join(BUF_FILE), folder.join(OWN_FILE));
-        let modules = match present(&buf) {
-            Some(text) => buf_yaml::modules(&buf, folder, &text?)?,
-            None => vec![Module::at(folder)],
-        };
-        Self::of(modules).overlaid(&own, folder)
+        if let Some(text) = present(&buf) {
+            return Self::of(buf_yaml::modules(&buf, folder, &text?)?).overlaid(&own, folder);
+        }
+        if let Some(text) = present(&own) {
+            return Self::of(vec![Module::at(folder)]).overlaid_by(&own, folder, &text?);
+        }
+        let found = workspace::above(folder)?;
+        Ok(found.unwrap_or_else(|| Self::of(vec![Module::at(folder)])))
     }
 
     /// The configuration in `file` for the schemas in `folder`, to which paths in it are relative: in the format
@@ -232,10 +241,8 @@ impl Config {
     /// The import roots.
     #[must_use]
     pub fn roots(&self) -> Vec<PathBuf> {
-        self.modules
-            .iter()
-            .map(|module| module.root.clone())
-            .collect()
+        let own = self.modules.iter().map(|module| &module.root);
+        own.chain(&self.elsewhere).cloned().collect()
     }
 
     /// The module that holds the file at `path`, relative to an import root; the first when none does.

@@ -10,6 +10,7 @@ mod select;
 
 pub use self::example::Example;
 pub use self::finding::{Direction, Finding, Location, Severity};
+pub(crate) use self::report::location;
 pub use self::report::{Draft, Ignores, Report};
 pub use self::select::{Names, Selection};
 

@@ -73,6 +73,12 @@ impl Report {
         self.drafts.retain(keep);
     }
 
+    /// The findings as they came, without positions.
+    #[must_use]
+    pub fn into_drafts(self) -> Vec<Draft> {
+        self.drafts
+    }
+
     /// The findings in order. Without `against`, places compared with are left out.
     #[must_use]
     pub fn findings(self, image: &Image, against: Option<&Image>) -> Vec<Finding> {
@@ -115,7 +121,8 @@ impl Report {
     }
 }
 
-fn location(image: &Image, place: Place) -> Location {
+/// A place as it is shown.
+pub(crate) fn location(image: &Image, place: Place) -> Location {
     let span = place.path.and_then(|path| image.span(place.file, &path));
     Location {
         path: Some(image.file(place.file).path.clone()),

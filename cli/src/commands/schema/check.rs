@@ -2,8 +2,6 @@
 //!
 //! **Invariant**: the earlier schema brings its import roots, and no rules.
 
-use std::path::Path;
-
 use daemoneye_ipc_codegen::evolution;
 
 use crate::{
@@ -19,10 +17,11 @@ use crate::{
 };
 
 /// Runs the command; 0 without findings, 100 with. Changes that break nothing do not count.
-pub(crate) fn run(file: Option<&Path>, args: &SchemaCheck) -> Result<u8, Failure> {
-    let new = Source::of(&args.rules.schemas);
+pub(crate) fn run(args: &SchemaCheck) -> Result<u8, Failure> {
+    let source = &args.rules.source;
+    let new = Source::asked(source);
     let against = Against::of(args.against.as_deref());
-    let mut config = new.config(file)?;
+    let mut config = new.config(source.config.as_deref())?;
     schema::overrule(&mut config, &args.rules, |config| {
         config
             .modules
@@ -48,7 +47,7 @@ pub(crate) fn run(file: Option<&Path>, args: &SchemaCheck) -> Result<u8, Failure
         earlier: &earlier,
         rules: &rules,
         config: &config,
-        subject: &format!("{} compared with {words}", args.rules.schemas.display()),
+        subject: &format!("{} compared with {words}", source.path().display()),
     };
     render::render(args.rules.format, &findings, &mut out)?;
     Ok(code)

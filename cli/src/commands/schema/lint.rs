@@ -2,8 +2,6 @@
 //!
 //! **Invariant**: what is looked at is what was asked for, never an import of it.
 
-use std::path::Path;
-
 use daemoneye_ipc_codegen::lint;
 
 use crate::{
@@ -18,9 +16,9 @@ use crate::{
 };
 
 /// Runs the command; 0 without findings, 100 with.
-pub(crate) fn run(file: Option<&Path>, args: &RuleArgs) -> Result<u8, Failure> {
-    let source = Source::of(&args.schemas);
-    let mut config = source.config(file)?;
+pub(crate) fn run(args: &RuleArgs) -> Result<u8, Failure> {
+    let source = Source::asked(&args.source);
+    let mut config = source.config(args.source.config.as_deref())?;
     schema::overrule(&mut config, args, |config| {
         let modules = config.modules.iter_mut();
         modules.map(|module| &mut module.lint).collect()
@@ -34,7 +32,7 @@ pub(crate) fn run(file: Option<&Path>, args: &RuleArgs) -> Result<u8, Failure> {
         earlier: &[],
         rules: &lint::rules().collect::<Vec<_>>(),
         config: &config,
-        subject: &format!("lint of {}", args.schemas.display()),
+        subject: &format!("lint of {}", args.source.path().display()),
     };
     render::render(args.format, &findings, &mut out)?;
     Ok(if list.is_empty() { CLEAN } else { FOUND })

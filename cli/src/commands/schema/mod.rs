@@ -3,6 +3,8 @@
 //! **Invariant**: as in `commands`.
 
 mod check;
+mod diff;
+mod docs;
 mod explain;
 mod generate;
 mod lint;
@@ -20,9 +22,11 @@ pub(crate) fn run(file: Option<&Path>, command: Schema) -> Result<u8, Failure> {
             hint: "generate.toml in the folder of the schemas says what goes where".to_owned(),
         }),
         Schema::Generate(args) => generate::run(args),
-        Schema::Check(args) => check::run(file, &args),
-        Schema::Lint(args) => lint::run(file, &args),
+        Schema::Check(args) => check::run(&args),
+        Schema::Lint(args) => lint::run(&args),
         Schema::Release(args) => release::run(file, &args),
+        Schema::Diff(args) => diff::run(&args),
+        Schema::Docs(args) => docs::run(&args),
         Schema::Explain(args) => explain::run(&args),
     }
 }

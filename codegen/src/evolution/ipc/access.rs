@@ -41,7 +41,7 @@ pub(in super::super) const RULES: &[Entry] = &[
 ];
 
 /// Who may call, in words of the option.
-type Callers<'a> = BTreeSet<&'a str>;
+pub(in super::super) type Callers<'a> = BTreeSet<&'a str>;
 
 /// What a change of callers means to a rule: `None` when nothing.
 type Judge = fn(&Callers<'_>, &Callers<'_>) -> Option<String>;
@@ -61,7 +61,8 @@ fn changed(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Report
     }
 }
 
-fn callers<'a>(service: &'a Service, method: &'a Method) -> Callers<'a> {
+/// Who may call a method.
+pub(in super::super) fn callers<'a>(service: &'a Service, method: &'a Method) -> Callers<'a> {
     let own = method.options.extension(ACCESS).last();
     let Some(access) = own.or_else(|| service.options.extension(ACCESS).last()) else {
         return Callers::from([ANYONE]);

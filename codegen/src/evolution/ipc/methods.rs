@@ -82,7 +82,11 @@ fn method_deleted(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut
 }
 
 /// A method that is new, and takes and gives what `gone` did.
-fn renamed<'a>(gone: &Method, new: &'a Service, old: &Service) -> Option<&'a Method> {
+pub(in super::super) fn renamed<'a>(
+    gone: &Method,
+    new: &'a Service,
+    old: &Service,
+) -> Option<&'a Method> {
     let is_new = |method: &&Method| old.methods.iter().all(|other| other.name != method.name);
     let alike = |method: &&Method| {
         let shape = |method: &Method| {
@@ -146,7 +150,10 @@ fn service_deleted(rule: &'static Rule, comparison: &Comparison<'_>, report: &mu
 }
 
 /// A service that is new, and has all the methods of the one that is gone.
-fn moved<'a>(comparison: &Comparison<'a>, gone: &Service) -> Option<&'a Service> {
+pub(in super::super) fn moved<'a>(
+    comparison: &Comparison<'a>,
+    gone: &Service,
+) -> Option<&'a Service> {
     let is_new = |service: &&Service| comparison.old.service_named(&service.full_name).is_none();
     let has_all = |service: &&Service| {
         let has = |name: &str| service.methods.iter().any(|method| method.name == name);

@@ -14,7 +14,10 @@ pub(super) mod reuse;
 mod tighter;
 mod validation;
 
-pub(super) use self::validation::is_loosened;
+pub(super) use self::access::{Callers, callers};
+pub(super) use self::methods::{moved, renamed};
+pub(super) use self::tighter::shown;
+pub(super) use self::validation::{field_rules, is_loosened, message_rules, oneof_rules};
 use super::entry::Entry;
 
 /// The category.

@@ -11,7 +11,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, Value};
 use crate::load::VALIDATE;
 
 /// Rules by name, such as `min_len`, or `items.min_len` for those of a list's items.
-pub(super) type Rules = BTreeMap<String, Value>;
+pub(in super::super) type Rules = BTreeMap<String, Value>;
 
 /// The rules in an option of a field.
 pub(super) fn field<'a>(encoded: impl Iterator<Item = &'a [u8]>) -> Rules {
@@ -86,6 +86,14 @@ fn flatten(message: &DynamicMessage, prefix: &str, rules: &mut Rules) {
     }
 }
 
+/// Rules as a schema might have them: names, and values in words.
+pub(in super::super) fn shown(rules: &Rules) -> Vec<(String, String)> {
+    rules
+        .iter()
+        .map(|(name, value)| (name.clone(), words(value)))
+        .collect()
+}
+
 /// What of `now` asks for more than `before`, in words.
 pub(super) fn compared(before: &Rules, now: &Rules) -> Vec<String> {
     let mut found = Vec::new();
@@ -95,10 +103,10 @@ pub(super) fn compared(before: &Rules, now: &Rules) -> Vec<String> {
             found.push(match old {
                 Some(old) => format!(
                     "rule \"{name}\" changed from {} to {}",
-                    shown(old),
-                    shown(value)
+                    words(old),
+                    words(value)
                 ),
-                None => format!("rule \"{name}\" was added, with {}", shown(value)),
+                None => format!("rule \"{name}\" was added, with {}", words(value)),
             });
         }
     }
@@ -106,7 +114,7 @@ pub(super) fn compared(before: &Rules, now: &Rules) -> Vec<String> {
     if let (Some(old), None) = (before.get("ignore"), now.get("ignore")) {
         found.push(format!(
             "rule \"ignore\" was removed, which was {}",
-            shown(old)
+            words(old)
         ));
     }
     found
@@ -194,19 +202,19 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-fn shown(value: &Value) -> String {
+fn words(value: &Value) -> String {
     match value {
         Value::Message(message) => match number(value) {
             Some(seconds) => format!("{seconds} s"),
             None => message
                 .fields()
-                .map(|(_, value)| shown(value))
+                .map(|(_, value)| words(value))
                 .collect::<Vec<_>>()
                 .join(" "),
         },
         Value::List(values) => format!(
             "[{}]",
-            values.iter().map(shown).collect::<Vec<_>>().join(", ")
+            values.iter().map(words).collect::<Vec<_>>().join(", ")
         ),
         Value::String(text) => format!("{text:?}"),
         Value::EnumNumber(number) => number.to_string(),

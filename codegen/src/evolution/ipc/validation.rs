@@ -7,7 +7,7 @@ use super::super::entry::Entry;
 use super::super::pairs::{Comparison, Pair, place};
 use super::tighter::{self, Rules};
 use super::{IPC, reach::Ways};
-use crate::image::{Field, Message};
+use crate::image::{Field, Message, Oneof};
 use crate::rules::{Direction, Report, Rule};
 
 /// The number of the options `buf.validate.field`, `.message` and `.oneof`.
@@ -32,7 +32,7 @@ fn tightened(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Repo
     let ways = Ways::of(comparison.new);
     for pair in &comparison.fields {
         let Pair { new, old } = pair;
-        let (now, before) = (rules_of(new), rules_of(old));
+        let (now, before) = (field_rules(new), field_rules(old));
         for what in tighter::compared(&before, &now) {
             let subject = describe::field(comparison.new, new);
             add(
@@ -50,7 +50,7 @@ fn tightened(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Repo
             if old.fields.iter().any(|other| other.number == field.number) {
                 continue;
             }
-            if let Some(what) = tighter::of_added(&rules_of(field), field.has_presence()) {
+            if let Some(what) = tighter::of_added(&field_rules(field), field.has_presence()) {
                 let subject = describe::field(comparison.new, field);
                 let message =
                     format!("{subject} is new, and {what}, which no peer of before can meet.");
@@ -63,12 +63,23 @@ fn tightened(rule: &'static Rule, comparison: &Comparison<'_>, report: &mut Repo
 
 /// Whether the rules of a field ask for less than before, and for nothing more.
 pub(in super::super) fn is_loosened(new: &Field, old: &Field) -> bool {
-    let (now, before) = (rules_of(new), rules_of(old));
+    let (now, before) = (field_rules(new), field_rules(old));
     now != before && tighter::compared(&before, &now).is_empty()
 }
 
-fn rules_of(field: &Field) -> Rules {
+/// The rules of a field.
+pub(in super::super) fn field_rules(field: &Field) -> Rules {
     tighter::field(field.options.extension(VALIDATE))
+}
+
+/// The rules of a message as a whole.
+pub(in super::super) fn message_rules(message: &Message) -> Rules {
+    tighter::message(message.options.extension(VALIDATE))
+}
+
+/// The rules of a oneof.
+pub(in super::super) fn oneof_rules(oneof: &Oneof) -> Rules {
+    tighter::oneof(oneof.options.extension(VALIDATE))
 }
 
 fn add(
@@ -89,13 +100,11 @@ fn add(
 
 /// The rules of a message as a whole, and of its oneofs.
 fn whole(rule: &'static Rule, report: &mut Report, ways: &Ways<'_>, new: &Message, old: &Message) {
-    let rules = |message: &Message| tighter::message(message.options.extension(VALIDATE));
-    let mut found: Vec<String> = tighter::compared(&rules(old), &rules(new));
+    let mut found: Vec<String> = tighter::compared(&message_rules(old), &message_rules(new));
     for oneof in &new.oneofs {
         let before = old.oneofs.iter().find(|other| other.name == oneof.name);
-        let before = before.map(|other| tighter::oneof(other.options.extension(VALIDATE)));
-        let now = tighter::oneof(oneof.options.extension(VALIDATE));
-        let tighter = tighter::compared(&before.unwrap_or_default(), &now);
+        let before = before.map(oneof_rules).unwrap_or_default();
+        let tighter = tighter::compared(&before, &oneof_rules(oneof));
         found.extend(
             tighter
                 .into_iter()

@@ -99,6 +99,42 @@ fn our_file_counts_instead_of_theirs() {
     assert_eq!((&*one.root, &*two.root), (Path::new("x"), Path::new("y")));
 }
 
+/// As buf has it: `buf lint proto` with a `buf.yaml` above that has `proto` as a module.
+#[test]
+fn a_module_is_configured_by_the_workspace_above() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |path: &str| folder.path().join(path);
+    for path in ["proto/a/v1", "vendor", "other"] {
+        std::fs::create_dir_all(at(path)).expect("folders");
+    }
+    let text = "version: v2\nmodules:\n  - path: proto\n  - path: vendor\nlint:\n  use: [MINIMAL]\n  ignore: [proto/a]\n";
+    std::fs::write(at("buf.yaml"), text).expect("a file");
+
+    let found = Config::find(&at("proto")).expect("a module");
+    let [module] = &*found.modules else {
+        panic!("one module: {found:?}");
+    };
+    assert_eq!(module.root, at("proto"));
+    assert_eq!(
+        (&*module.lint.used, &*module.lint.ignore),
+        (&["MINIMAL".to_owned()][..], &["a".to_owned()][..])
+    );
+    let [own, vendor] = &*found.roots() else {
+        panic!("two roots: {found:?}");
+    };
+    assert!(own.ends_with("proto") && vendor.ends_with("vendor"));
+
+    let error = Config::find(&at("proto/a"))
+        .expect_err("a part of a module")
+        .to_string();
+    assert!(error.contains("is a part of the module"), "{error}");
+    let config = Config::find(&at("other")).expect("no module");
+    assert_eq!(config, Config::of(vec![Module::at(&at("other"))]));
+    std::fs::write(at("proto/a/evolution.toml"), "[lint]\nuse = [\"BASIC\"]\n").expect("a file");
+    let config = Config::find(&at("proto/a")).expect("a configuration of its own");
+    assert_eq!(config.modules[0].lint.used, ["BASIC"]);
+}
+
 #[test]
 fn mistakes_name_their_file() {
     for (name, text) in [
