@@ -76,6 +76,11 @@ try {
     assert.ok(place.y >= 40 && place.y < 300, `the target is at ${place.y}`);
   });
 
+  await test("a service shows its revisions", async () => {
+    const service = page.locator("section", { has: page.locator("#ProcessMonitor") });
+    assert.match(await service.locator(".revisions").innerText(), /1\s+1\s+[0-9a-f]{16}/);
+  });
+
   await test("search finds by parts of names, and keys lead there", async () => {
     await page.goto(address(product, "index.html"));
     await page.keyboard.press("/");

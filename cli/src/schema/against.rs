@@ -92,10 +92,10 @@ impl Against {
         match self {
             Self::Released | Self::Supported => {
                 let history = History::of(new.folder()).map_err(Failure::Check)?;
-                let releases = history.images().map_err(Failure::Check)?.into_iter();
-                let last = releases.last();
+                let last = history.last();
                 let last = last.ok_or_else(|| Failure::Check(nothing_released(&history)))?;
-                Ok((last.image, format!("release {}", last.number)))
+                let image = history.image(last.number).map_err(Failure::Check)?;
+                Ok((image, format!("release {}", last.number)))
             }
             Self::Git(reference) => {
                 let checked_out = reference.check_out(new.folder())?;

@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: writes below the folder that was named, and nowhere else.
 
+use daemoneye_ipc_codegen::history::History;
+
 use crate::{
     args::SchemaDocs,
     explain::Explanation,
@@ -15,7 +17,8 @@ use crate::{
 pub(crate) fn run(args: &SchemaDocs) -> Result<u8, Failure> {
     let source = Source::asked(&args.source);
     let image = source.image(&source.config(args.source.config.as_deref())?)?;
-    let written = docs::write(&image, &args.title, &args.out).map_err(|error| {
+    let history = History::of(source.folder()).map_err(Failure::Check)?;
+    let written = docs::write(&image, &history, &args.title, &args.out).map_err(|error| {
         Failure::failed(
             format!("`{}` cannot be written to", args.out.display()),
             Explanation::new(

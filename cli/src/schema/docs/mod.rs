@@ -12,7 +12,7 @@ mod view;
 use std::{fs, io, path::Path};
 
 use askama::Template as _;
-use daemoneye_ipc_codegen::image::Image;
+use daemoneye_ipc_codegen::{history::History, image::Image};
 
 use self::{link::Links, view::Overview};
 
@@ -36,9 +36,14 @@ pub(crate) struct Written {
 /// # Errors
 ///
 /// What the system says of the folder.
-pub(crate) fn write(image: &Image, title: &str, out: &Path) -> io::Result<Written> {
+pub(crate) fn write(
+    image: &Image,
+    history: &History,
+    title: &str,
+    out: &Path,
+) -> io::Result<Written> {
     let links = Links::of(image);
-    let packages = page::packages(image, &links);
+    let packages = page::packages(image, history, &links);
     let folder = out.join(PACKAGES);
     fs::create_dir_all(&folder)?;
     let html = |template: askama::Result<String>| template.map_err(io::Error::other);

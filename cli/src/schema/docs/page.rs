@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daemoneye_ipc_codegen::{
     evolution::{self, Validated},
+    history::{self, History},
     image::{
         self, Edition, FileId, Image, Label, NumberRange,
         options::{MethodOptions, Options},
@@ -17,8 +18,8 @@ use super::{
     link::{self, Links},
     markdown,
     view::{
-        About, Caller, Enum, Extension, Field, Html, Link, Message, Method, Oneof, Package, Rule,
-        Service, Side, SourceFile, Type, Value,
+        About, Caller, Enum, Extension, Field, Html, Link, Message, Method, Oneof, Package,
+        Revision, Rule, Service, Side, SourceFile, Type, Value,
     },
 };
 
@@ -28,13 +29,14 @@ const HEADS: [&[i32]; 3] = [&[2], &[12], &[14]];
 const MAX: i32 = (1 << 29) - 1;
 
 /// The packages of the files that were asked for.
-pub(crate) fn packages(image: &Image, links: &Links) -> Vec<Package> {
+pub(crate) fn packages(image: &Image, history: &History, links: &Links) -> Vec<Package> {
     let mut files: BTreeMap<&str, Vec<&image::File>> = BTreeMap::new();
     for file in image.files().iter().filter(|file| !file.is_import) {
         files.entry(&file.package).or_default().push(file);
     }
     let writer = Writer {
         image,
+        history,
         links,
         users: users(image, links),
     };
@@ -44,6 +46,7 @@ pub(crate) fn packages(image: &Image, links: &Links) -> Vec<Package> {
 
 struct Writer<'a> {
     image: &'a Image,
+    history: &'a History,
     links: &'a Links,
     /// By the full name of a type: what uses it.
     users: HashMap<&'a str, BTreeSet<Link>>,
@@ -148,7 +151,28 @@ impl Writer<'_> {
             methods: methods
                 .map(|method| self.method(file, service, method))
                 .collect(),
+            revisions: self.revisions(&service.full_name),
         }
+    }
+
+    fn revisions(&self, service: &str) -> Vec<Revision> {
+        let releases = self.history.releases().iter().rev();
+        let revisions = releases.flat_map(|release| {
+            let own = release.services.iter();
+            let own = own.filter(|revision| revision.service == service);
+            own.map(move |revision| (release.number, revision))
+        });
+        let revision = |(release, revision): (u32, &history::Revision)| Revision {
+            number: revision.number,
+            release,
+            fingerprint: format!("{:016x}", revision.fingerprint),
+            compatible: revision
+                .compatible
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        };
+        revisions.map(revision).collect()
     }
 
     fn method(

@@ -104,6 +104,20 @@ pub(crate) struct Service {
     pub(crate) full_name: String,
     pub(crate) about: About,
     pub(crate) methods: Vec<Method>,
+    /// Those that were released, newest first.
+    pub(crate) revisions: Vec<Revision>,
+}
+
+/// A revision of a service, as peers tell it when they connect.
+#[derive(Debug)]
+pub(crate) struct Revision {
+    pub(crate) number: u32,
+    /// The release that brought it.
+    pub(crate) release: u32,
+    /// In hex.
+    pub(crate) fingerprint: String,
+    /// Earlier revisions that it is compatible with in both directions.
+    pub(crate) compatible: Vec<String>,
 }
 
 #[derive(Debug)]
