@@ -109,6 +109,9 @@ async fn a_drain_ends_when_work_that_outlived_its_call_does(spin_us: u64) {
     within(call)
         .await
         .expect_err("it is over before the work is");
+    // The server began to count later, and nothing tells that it has come to the end.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.stats.handlers(), 1, "the work goes on");
     assert_eq!(server.stop().await, DrainReport::default());
 }
 
