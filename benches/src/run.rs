@@ -242,9 +242,13 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all. A device or a pipe is written to, and not replaced.
 fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let done = || {
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            std::fs::write(path, content)?;
+            return Ok(());
+        }
         let mut file = NamedTempFile::new_in(folder(path))?;
         file.write_all(content)?;
         file.persist(path)?;
