@@ -34,7 +34,6 @@ pub(crate) struct Connection {
     pub(crate) session: Mutex<ServerSession<AbortHandle>>,
     pub(crate) writer: Mutex<Transmit>,
     pub(crate) driver: Bell,
-    /// The driver is at work and will flush before it sleeps.
     _counted: Gauge,
 }
 

@@ -34,7 +34,7 @@ const STREAK: u32 = 4;
 
 /// Calls in a row that came alone, from which on a side looks: the same number for both, so that they begin together. Of many
 /// calls in flight some come alone, too.
-const SINGLES: u32 = 8;
+const SINGLES: u32 = 32;
 
 /// How looks have fared on one connection.
 #[derive(Debug)]
