@@ -24,7 +24,7 @@ use self::handover::in_turns;
 pub(crate) use self::handover::{Bell, Flush, Reading};
 use crate::{
     session::{ClientSession, ServerSession, Transmit, Written},
-    transport::Link,
+    transport::{LARGE_BUFFERS, Link},
     wire::{Crc32Variant, FrameDecoder, FrameError},
 };
 
@@ -34,10 +34,6 @@ const MOST_READ_BYTES: usize = 64 << 10;
 
 /// Room that a frame's announced length may claim before as many bytes have come.
 const UNPROVEN_BYTES: usize = 64 << 10;
-
-/// What the kernel's buffers are grown to, once a frame of more than [`UNPROVEN_BYTES`] has come: fewer writes and
-/// changes of tasks for each.
-const LARGE_BUFFERS: usize = 1 << 20;
 
 /// Pieces that one write takes.
 const WRITE_PIECES: usize = 16;
@@ -96,6 +92,7 @@ impl Inlet {
 
     /// Reads once. Room grows with the bytes that came, not with the length that was claimed.
     pub(crate) fn read(&mut self, link: &Link) -> io::Result<Read> {
+        // A frame of more has come: fewer writes and changes of tasks for each.
         if self.proven > UNPROVEN_BYTES && !std::mem::replace(&mut self.grown, true) {
             // Small ones serve as well, only slower.
             let _ = link.set_buffers(LARGE_BUFFERS, LARGE_BUFFERS);

@@ -25,3 +25,7 @@ pub use self::{
     },
     policy::{PeerPolicy, PeerRefused, check_server},
 };
+
+/// Bytes that the kernel's buffers of a connection are grown to, once it is seen to carry much: more than that gains nothing
+/// (`docs/performance.md`).
+pub(crate) const LARGE_BUFFERS: usize = 1 << 20;

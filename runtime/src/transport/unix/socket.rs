@@ -30,9 +30,6 @@ const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: SendFlags = SendFlags::empty();
 
-/// What the kernel's buffer for sending is grown to, once it has been full.
-const LARGE_BUFFERS: usize = 1 << 20;
-
 /// A connected Unix stream socket.
 #[derive(Debug)]
 pub(in crate::transport) struct Socket {
@@ -219,7 +216,7 @@ impl Socket {
             None => {
                 // One that is filled carries more than most: fewer waits for the peer to make room. Small ones serve
                 // as well, only slower.
-                let _ = self.set_buffers(LARGE_BUFFERS, 0);
+                let _ = self.set_buffers(crate::transport::LARGE_BUFFERS, 0);
                 let again = self.stream.as_fd().try_clone_to_owned()?;
                 let registration = register(again, Interest::WRITABLE)?;
                 self.writing.get_or_init(|| registration)
