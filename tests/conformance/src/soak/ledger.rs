@@ -2,10 +2,9 @@
 //!
 //! **Invariant**: a call is counted before it is made, so that a server can have run no call that is not in here.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fixedbitset::FixedBitSet;
 
 /// Sums over all calls of one server's callers.
 #[derive(Debug, Default, Clone, Copy)]
@@ -28,7 +27,9 @@ struct State {
     sums: Sums,
     /// Of the server that lives now: calls of Count that it may have run.
     possible: u64,
-    totals: HashSet<u64>,
+    /// What it has answered, a bit for each total; none is above `possible` but by mistake.
+    totals: FixedBitSet,
+    highest: u64,
     /// Calls of Count that are under way.
     open: u64,
     life: u64,
@@ -91,9 +92,15 @@ impl Ledger {
         if unrun {
             state.possible -= 1;
         }
-        if let Some(total) = total
-            && !state.totals.insert(total)
-        {
+        let Some(total) = total else { return };
+        state.highest = state.highest.max(total);
+        if total > state.possible {
+            // Which the end of this life counts.
+            return;
+        }
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        state.totals.grow(total + 1);
+        if state.totals.put(total) {
             state.sums.doubled += 1;
         }
     }
@@ -101,11 +108,11 @@ impl Ledger {
     /// The server is gone: its totals are judged. Calls under way may be run by the next one.
     pub(super) fn end_of_life(&self, settled: Option<u64>) {
         let mut state = self.state();
-        let highest = settled.max(state.totals.iter().copied().max()).unwrap_or(0);
-        let answered = state.totals.len() as u64;
+        let highest = state.highest.max(settled.unwrap_or(0));
+        let answered = state.totals.count_ones(..) as u64;
         state.sums.doubled += highest.saturating_sub(state.possible);
         state.sums.undone += answered.saturating_sub(highest);
-        state.totals.clear();
+        (state.totals, state.highest) = (FixedBitSet::new(), 0);
         state.possible = state.open;
         state.life += 1;
     }

@@ -26,7 +26,7 @@ use tokio::{sync::watch, task::JoinSet, time};
 pub use self::report::SoakReport;
 use self::{
     ledger::Ledger,
-    process::{Held, ServerProcess},
+    process::{Held, Memory, ServerProcess},
     report::Faults,
 };
 
@@ -96,13 +96,17 @@ impl Soak {
             tokio::spawn(deaths),
         );
 
-        let report = |start: Held, end: Option<Held>| {
-            SoakReport::new([&lasting.ledger, &dying.ledger], &counters, start, end)
+        let report = |half: Option<Memory>, end: Option<Held>| {
+            let ledgers: [&Ledger; 2] = [&lasting.ledger, &dying.ledger];
+            SoakReport::new(ledgers, &counters, start, half, end)
         };
-        let until = time::Instant::now() + self.time;
-        while time::Instant::now() < until {
+        let (began, mut half) = (time::Instant::now(), None);
+        while began.elapsed() < self.time {
             time::sleep(Duration::from_secs(1)).await;
-            progress(&report(start, None));
+            if half.is_none() && began.elapsed() >= self.time / 2 {
+                half = Some(Memory::measure(steady.pid())?);
+            }
+            progress(&report(half, None));
         }
         let _ = end.send(true);
         chaos.0.await??;
@@ -114,7 +118,7 @@ impl Soak {
         dying.ledger.end_of_life(None);
         let end = held(&steady, &lasting.endpoint).await?;
         steady.terminate().await?;
-        Ok(report(start, Some(end)))
+        Ok(report(half, Some(end)))
     }
 }
 

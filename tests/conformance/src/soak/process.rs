@@ -113,26 +113,39 @@ pub(super) struct Held {
     pub(super) calls: u32,
     pub(super) handlers: u32,
     pub(super) queued_bytes: u64,
-    /// Descriptors and resident bytes of the server, and of this process.
-    pub(super) server: Footprint,
-    pub(super) client: Footprint,
+    pub(super) memory: Memory,
     /// Tasks of this process's runtime.
     pub(super) tasks: usize,
 }
 
 impl Held {
     pub(super) fn measure(server: Option<Pid>, inside: &InspectResponse) -> anyhow::Result<Self> {
-        let server = server.context("the server has ended")?;
         Ok(Self {
             connections: inside.connections,
             calls: inside.calls_in_flight,
             handlers: inside.handlers,
             queued_bytes: inside.queued_bytes,
-            server: Footprint::of(&server.as_raw_nonzero().to_string())?,
-            client: Footprint::of("self")?,
+            memory: Memory::measure(server)?,
             tasks: tokio::runtime::Handle::current()
                 .metrics()
                 .num_alive_tasks(),
+        })
+    }
+}
+
+/// Descriptors and resident bytes of the server, and of this process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Memory {
+    pub(super) server: Footprint,
+    pub(super) client: Footprint,
+}
+
+impl Memory {
+    pub(super) fn measure(server: Option<Pid>) -> anyhow::Result<Self> {
+        let server = server.context("the server has ended")?;
+        Ok(Self {
+            server: Footprint::of(&server.as_raw_nonzero().to_string())?,
+            client: Footprint::of("self")?,
         })
     }
 }

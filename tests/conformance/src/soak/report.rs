@@ -9,11 +9,14 @@ use std::{
 
 use super::{
     ledger::{Ledger, Sums},
-    process::{Footprint, Held},
+    process::{Footprint, Held, Memory},
 };
 
 /// Resident memory may grow by this much before it is a leak: allocators keep what they had at the peak.
 const SLACK_KIB: u64 = 16 << 10;
+
+/// The same for the second half of the time, at the begin of which most peaks have been.
+const HALF_SLACK_KIB: u64 = 8 << 10;
 
 /// Faults that were made on purpose.
 #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ pub struct SoakReport {
     stops: u64,
     intruders: u64,
     start: Held,
+    half: Option<Memory>,
     end: Option<Held>,
 }
 
@@ -47,6 +51,7 @@ impl SoakReport {
         ledgers: [&Ledger; 2],
         faults: &Faults,
         start: Held,
+        half: Option<Memory>,
         end: Option<Held>,
     ) -> Self {
         let [a, b] = ledgers.map(Ledger::sums);
@@ -66,6 +71,7 @@ impl SoakReport {
             stops: read(&faults.stops),
             intruders: read(&faults.intruders),
             start,
+            half,
             end,
         }
     }
@@ -112,11 +118,17 @@ impl SoakReport {
                 end.handlers, end.queued_bytes
             ));
         }
-        for (who, start, end) in [
-            ("server", self.start.server, end.server),
-            ("client", self.start.client, end.client),
-        ] {
-            found.extend(leak(who, start, end));
+        let Some(half) = self.half else {
+            found.push("nothing was measured in the middle".to_owned());
+            return found;
+        };
+        for (who, of) in WHO {
+            found.extend(leak(
+                who,
+                of(&self.start.memory),
+                of(&half),
+                of(&end.memory),
+            ));
         }
         if end.tasks > self.start.tasks {
             found.push(format!(
@@ -128,7 +140,15 @@ impl SoakReport {
     }
 }
 
-fn leak(who: &str, start: Footprint, end: Footprint) -> Vec<String> {
+/// One of the two whose memory is looked at.
+type Whose = fn(&Memory) -> Footprint;
+
+const WHO: [(&str, Whose); 2] = [
+    ("server", |memory| memory.server),
+    ("client", |memory| memory.client),
+];
+
+fn leak(who: &str, start: Footprint, half: Footprint, end: Footprint) -> Vec<String> {
     let mut found = Vec::new();
     if end.descriptors > start.descriptors {
         found.push(format!(
@@ -136,11 +156,16 @@ fn leak(who: &str, start: Footprint, end: Footprint) -> Vec<String> {
             end.descriptors, start.descriptors
         ));
     }
-    if end.resident_kib > start.resident_kib + start.resident_kib / 2 + SLACK_KIB {
-        found.push(format!(
-            "the {who} has {} KiB, {} at the start",
-            end.resident_kib, start.resident_kib
-        ));
+    for (when, before, slack) in [
+        ("at the start", start, start.resident_kib / 2 + SLACK_KIB),
+        ("half way", half, half.resident_kib / 4 + HALF_SLACK_KIB),
+    ] {
+        if end.resident_kib > before.resident_kib + slack {
+            found.push(format!(
+                "the {who} has {} KiB, {} {when}",
+                end.resident_kib, before.resident_kib
+            ));
+        }
     }
     found
 }
@@ -165,12 +190,12 @@ impl fmt::Display for SoakReport {
         writeln!(f, "  drains    {:>10}", self.drains)?;
         writeln!(f, "  stops     {:>10}", self.stops)?;
         writeln!(f, "  intruders {:>10}", self.intruders)?;
-        let Some(end) = self.end else {
+        let (Some(half), Some(end)) = (self.half, self.end) else {
             return Ok(());
         };
-        writeln!(f, "\n{:<20}{:>10}{:>10}", "held", "start", "end")?;
         let start = self.start;
-        let rows: [(&str, u64, u64); 9] = [
+        writeln!(f, "\n{}", row("held", ["start", "half", "end"]))?;
+        let inside: [(&str, u64, u64); 5] = [
             (
                 "connections",
                 start.connections.into(),
@@ -179,29 +204,25 @@ impl fmt::Display for SoakReport {
             ("calls", start.calls.into(), end.calls.into()),
             ("handlers", start.handlers.into(), end.handlers.into()),
             ("queued bytes", start.queued_bytes, end.queued_bytes),
-            (
-                "server descriptors",
-                start.server.descriptors as u64,
-                end.server.descriptors as u64,
-            ),
-            (
-                "server KiB",
-                start.server.resident_kib,
-                end.server.resident_kib,
-            ),
-            (
-                "client descriptors",
-                start.client.descriptors as u64,
-                end.client.descriptors as u64,
-            ),
-            (
-                "client KiB",
-                start.client.resident_kib,
-                end.client.resident_kib,
-            ),
             ("client tasks", start.tasks as u64, end.tasks as u64),
         ];
-        rows.iter()
-            .try_for_each(|(what, start, end)| writeln!(f, "{what:<20}{start:>10}{end:>10}"))
+        for (what, start, end) in inside {
+            let [start, end] = [start, end].map(|count| count.to_string());
+            writeln!(f, "{}", row(what, [&start, "", &end]))?;
+        }
+        for (who, of) in WHO {
+            let all = [start.memory, half, end.memory].map(|memory| of(&memory));
+            let descriptors = all.map(|footprint| footprint.descriptors.to_string());
+            let resident = all.map(|footprint| footprint.resident_kib.to_string());
+            for (what, figures) in [("descriptors", descriptors), ("KiB", resident)] {
+                let figures = figures.each_ref().map(String::as_str);
+                writeln!(f, "{}", row(&format!("{who} {what}"), figures))?;
+            }
+        }
+        Ok(())
     }
+}
+
+fn row(what: &str, [start, half, end]: [&str; 3]) -> String {
+    format!("{what:<20}{start:>10}{half:>10}{end:>10}")
 }
