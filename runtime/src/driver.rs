@@ -61,15 +61,6 @@ pub(crate) struct Inlet {
     grown: bool,
 }
 
-/// What [`Inlet::next_frame`] found.
-pub(crate) enum Next {
-    /// More has to come.
-    Incomplete,
-    /// A frame that is dealt with.
-    Taken,
-    Frame(Bytes),
-}
-
 /// What a read brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
@@ -154,19 +145,16 @@ impl Inlet {
         self.decoder.check_ahead(&self.buffer);
     }
 
-    /// The next frame, once `take` has seen it and did not have all that it needs.
+    /// The next frame that `take` does not take, which sees each before it; and how many it took.
     pub(crate) fn next_frame(
         &mut self,
-        take: impl FnOnce(&[u8]) -> bool,
-    ) -> Result<Next, FrameError> {
-        match self.decoder.decode_unless(&mut self.buffer, take)? {
-            None => Ok(Next::Incomplete),
-            Some(None) => Ok(Next::Taken),
-            Some(Some(frame)) => {
-                self.proven = self.proven.max(frame.len());
-                Ok(Next::Frame(frame))
-            }
+        take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(usize, Option<Bytes>), FrameError> {
+        let next = self.decoder.decode_rest(&mut self.buffer, take)?;
+        if let (_, Some(frame)) = &next {
+            self.proven = self.proven.max(frame.len());
         }
+        Ok(next)
     }
 
     /// Bytes that came since the last time.

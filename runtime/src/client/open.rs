@@ -26,7 +26,7 @@ use crate::{
     metadata::Metadata,
     session::{CallId, Fault, OpenCall, OpenError, Outcome, Ticket},
     status::{Code, Status},
-    wire::{Inflated, Payload, measure},
+    wire::{Inflated, Payload, harmless_bytes, measure},
 };
 
 type Acquire = Pin<Box<dyn Future<Output = Result<Arc<Connection>, IpcError>> + Send>>;
@@ -55,6 +55,27 @@ impl Spec {
         counters.calls.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Asks for a place on the connection, and opens the call there. Ready with its id, and whether it is the only call.
+    fn ask<P: Payload>(
+        &self,
+        conn: &Connection,
+        ticket: &mut Ticket,
+        now: Instant,
+        cx: &Context<'_>,
+        payload: Option<&P>,
+    ) -> Poll<Result<(CallId, bool), OpenError>> {
+        let call = OpenCall {
+            service: self.service,
+            method: self.method,
+            deadline: self.deadline,
+            metadata: &self.metadata,
+        };
+        conn.with(|session| {
+            let opened = session.poll_open(now, cx, ticket, &call, payload);
+            opened.map_ok(|id| (id, !session.needs_reader()))
+        })
+    }
+
     pub(crate) fn error(&self, kind: IpcError, maybe_run: bool) -> CallError {
         let endpoint = Arc::clone(&self.channel.shared().endpoint);
         CallError::new(kind, endpoint, self.method.path, maybe_run)
@@ -69,6 +90,13 @@ impl Spec {
         };
         let measured = measure(response, &self.method.response, limits, limits.memory);
         measured.map(drop).map_err(refuse)
+    }
+}
+
+impl Spec {
+    /// Bytes of the longest response that [`Self::check_memory`] certainly lets pass.
+    pub(crate) fn harmless_bytes(&self) -> usize {
+        harmless_bytes(&self.method.response, &self.channel.shared().session.decode)
     }
 }
 
@@ -103,18 +131,6 @@ enum Phase {
 struct Queued {
     conn: Arc<Connection>,
     ticket: Ticket,
-    /// It was not asked yet whether the connection takes calls.
-    unasked: bool,
-}
-
-impl Queued {
-    const fn new(conn: Arc<Connection>, unasked: bool) -> Self {
-        Self {
-            conn,
-            ticket: None,
-            unasked,
-        }
-    }
 }
 
 impl Drop for Queued {
@@ -147,12 +163,32 @@ impl Opening {
     ) -> Poll<Result<Active, CallError>> {
         loop {
             match &mut self.phase {
-                Phase::Start => match self.spec.channel.shared().current() {
-                    Some(conn) => self.phase = Phase::Queued(Queued::new(conn, true)),
-                    None => self.acquire(),
-                },
+                Phase::Start => {
+                    let Some(conn) = self.spec.channel.shared().current() else {
+                        self.acquire();
+                        continue;
+                    };
+                    let mut ticket = None;
+                    match self.spec.ask(&conn, &mut ticket, now, cx, payload) {
+                        Poll::Ready(Ok(place)) => {
+                            return Poll::Ready(Ok(Active::new(conn, place, self.spec.method)));
+                        }
+                        Poll::Ready(Err(OpenError::Unusable(_))) => self.acquire(),
+                        Poll::Ready(Err(error)) => {
+                            if let Some(error) = self.refused(&conn, error) {
+                                return Poll::Ready(Err(error));
+                            }
+                        }
+                        Poll::Pending => {
+                            self.phase = Phase::Queued(Queued { conn, ticket });
+                            return self.poll_alarm(cx);
+                        }
+                    }
+                }
                 Phase::Acquiring(acquire) => match acquire.as_mut().poll(cx) {
-                    Poll::Ready(Ok(conn)) => self.phase = Phase::Queued(Queued::new(conn, false)),
+                    Poll::Ready(Ok(conn)) => {
+                        self.phase = Phase::Queued(Queued { conn, ticket: None });
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(self.error(error, false))),
                     Poll::Pending => return self.poll_alarm(cx),
                 },
@@ -160,11 +196,24 @@ impl Opening {
                     Poll::Ready(()) => self.phase = Phase::Start,
                     Poll::Pending => return self.poll_alarm(cx),
                 },
-                Phase::Queued(_) => match self.poll_queued(now, cx, payload) {
-                    Poll::Ready(Some(opened)) => return Poll::Ready(opened),
-                    Poll::Ready(None) => {}
-                    Poll::Pending => return self.poll_alarm(cx),
-                },
+                Phase::Queued(Queued { conn, ticket }) => {
+                    let asked = self.spec.ask(conn, ticket, now, cx, payload);
+                    if asked.is_pending() {
+                        return self.poll_alarm(cx);
+                    }
+                    let conn = Arc::clone(conn);
+                    self.phase = Phase::Start;
+                    match ready!(asked) {
+                        Ok(place) => {
+                            return Poll::Ready(Ok(Active::new(conn, place, self.spec.method)));
+                        }
+                        Err(error) => {
+                            if let Some(error) = self.refused(&conn, error) {
+                                return Poll::Ready(Err(error));
+                            }
+                        }
+                    }
+                }
             }
         }
     }
@@ -184,57 +233,24 @@ impl Opening {
         }
     }
 
-    /// Tries to open the call on the connection. Ready with `None` to start over.
-    fn poll_queued<P: Payload>(
-        &mut self,
-        now: Instant,
-        cx: &Context<'_>,
-        payload: Option<&P>,
-    ) -> Poll<Option<Result<Active, CallError>>> {
-        let Phase::Queued(queued) = &mut self.phase else {
-            return Poll::Ready(None);
-        };
-        let open = OpenCall {
-            service: self.spec.service,
-            method: self.spec.method,
-            deadline: self.spec.deadline,
-            metadata: &self.spec.metadata,
-        };
-        let ticket = &mut queued.ticket;
-        let (opened, alone) = queued.conn.with(|session| {
-            let opened = session.poll_open(now, cx, ticket, &open, payload);
-            (opened, !session.needs_reader())
-        });
-        let unasked = std::mem::take(&mut queued.unasked);
-        let error = match ready!(opened) {
-            Ok(id) => {
-                let conn = Arc::clone(&queued.conn);
-                self.phase = Phase::Start;
-                return Poll::Ready(Some(Ok(Active {
-                    conn,
-                    id,
-                    method: self.spec.method,
-                    alone,
-                    ended: false,
-                })));
+    /// What comes of a call that could not be opened: its error, or `None` if it is begun once more.
+    fn refused(&mut self, conn: &Connection, error: OpenError) -> Option<CallError> {
+        let error = match error {
+            OpenError::Unusable(fault) => {
+                let error = conn.error(&fault);
+                if !error.is_verdict() && self.start_over() {
+                    return None;
+                }
+                error
             }
-            Err(OpenError::Unusable(_)) if unasked => {
-                self.acquire();
-                return Poll::Ready(None);
-            }
-            Err(OpenError::Unusable(fault)) => {
-                let error = queued.conn.error(&fault);
-                let again = !error.is_verdict() && self.start_over();
-                return Poll::Ready((!again).then(|| Err(self.error(error, false))));
-            }
-            Err(OpenError::TooLarge(over)) => IpcError::TooLarge {
+            OpenError::TooLarge(over) => IpcError::TooLarge {
                 size: over.size,
                 max_size: over.max_size,
             },
-            Err(OpenError::Metadata(over)) => IpcError::Encode(over),
-            Err(OpenError::SchemaMismatch(mismatch)) => mismatch.to_error(),
+            OpenError::Metadata(over) => IpcError::Encode(over),
+            OpenError::SchemaMismatch(mismatch) => mismatch.to_error(),
         };
-        Poll::Ready(Some(Err(self.error(error, false))))
+        Some(self.error(error, false))
     }
 
     /// While no session watches the deadline, this does.
@@ -300,6 +316,20 @@ pub(crate) struct Active {
 }
 
 impl Active {
+    fn new(
+        conn: Arc<Connection>,
+        (id, alone): (CallId, bool),
+        method: &'static MethodDescriptor,
+    ) -> Self {
+        Self {
+            conn,
+            id,
+            method,
+            alone,
+            ended: false,
+        }
+    }
+
     pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let conn = &self.conn;
         let mut session = conn.session.lock();

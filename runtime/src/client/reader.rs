@@ -9,7 +9,7 @@ use std::{
 
 use super::connection::Connection;
 use crate::{
-    driver::{Inlet, Next, Read, now},
+    driver::{Inlet, Read, now},
     session::{CallId, ClientSession, Fault},
     wire::Crc32Variant,
 };
@@ -67,16 +67,14 @@ impl Reader {
             let next = self
                 .inlet
                 .next_frame(|frame| session.handle_stream_message(frame));
-            match next {
-                Ok(Next::Taken) => {}
-                Ok(Next::Frame(frame)) => session.handle_frame(now, frame)?,
-                Ok(Next::Incomplete) => break,
-                Err(error) => {
-                    session.handle_fault(Fault::Frame(error));
-                    return Err(Fault::Frame(error));
-                }
+            let (taken, frame) = next.inspect_err(|error| {
+                session.handle_fault(Fault::Frame(*error));
+            })?;
+            completed |= taken > 0 || frame.is_some();
+            match frame {
+                Some(frame) => session.handle_frame(now, frame)?,
+                None => break,
             }
-            completed = true;
         }
         session.handle_received(now, completed, self.inlet.is_partial());
         Ok(())

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use prost::Message;
 
@@ -141,6 +141,8 @@ pub(super) fn poll_departure(
 pub struct Streaming<M> {
     pub(super) flight: Flight,
     batch: Messages,
+    /// Bytes of the longest message that certainly takes no more memory than it may.
+    harmless: usize,
     /// Credit cost of the messages that were taken and not reported yet.
     consumed: i64,
     messages: u64,
@@ -154,8 +156,9 @@ pub struct Streaming<M> {
 
 impl<M: Message + Default> Streaming<M> {
     /// The stream of a call that is in flight.
-    pub(super) const fn new(flight: Flight, check: Option<Check<M>>) -> Self {
+    pub(super) fn new(flight: Flight, check: Option<Check<M>>) -> Self {
         Self {
+            harmless: flight.spec.harmless_bytes(),
             flight,
             batch: Messages::new(),
             consumed: 0,
@@ -173,7 +176,7 @@ impl<M: Message + Default> Streaming<M> {
     /// # Errors
     /// Why the call failed; nothing follows.
     pub async fn message(&mut self) -> Result<Option<M>, CallError> {
-        poll_fn(|cx| self.poll_message(cx)).await.transpose()
+        poll_fn(|cx| self.poll_message(cx)).await
     }
 
     /// What the server sent at the end of the stream; empty before.
@@ -182,20 +185,30 @@ impl<M: Message + Default> Streaming<M> {
         &self.trailers
     }
 
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<M, CallError>>> {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<M>, CallError>> {
         ready!(self.poll_fill(cx));
-        let Some(payload) = self.batch.pop_front() else {
-            return Poll::Ready(self.error.take().map(Err));
+        let Some(payload) = self.batch.take_front() else {
+            return Poll::Ready(self.error.take().map_or(Ok(None), Err));
         };
-        self.consumed += cost(payload.len());
-        self.report();
-        let decoded = decode_message(&self.flight.spec, self.check, payload);
-        if decoded.is_err() {
-            self.batch.clear();
-            self.ended = true;
-            self.flight.abandon();
+        let (spec, length) = (&self.flight.spec, payload.remaining());
+        self.consumed += cost(length);
+        let checked = match length <= self.harmless {
+            true => Ok(()),
+            false => spec.check_memory(payload.chunk()),
+        };
+        let decoded = checked.and_then(|()| decode_message(spec, self.check, payload));
+        match decoded {
+            Ok(message) => {
+                self.report();
+                Poll::Ready(Ok(Some(message)))
+            }
+            Err(error) => {
+                self.batch.clear();
+                self.ended = true;
+                self.flight.abandon();
+                Poll::Ready(Err(error))
+            }
         }
-        Poll::Ready(Some(decoded))
     }
 
     /// Ready when a message is there, or the stream is at its end.
@@ -290,7 +303,7 @@ impl<M: Message + Default> Stream for Streaming<M> {
     type Item = Result<M, CallError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_message(cx)
+        self.get_mut().poll_message(cx).map(Result::transpose)
     }
 }
 

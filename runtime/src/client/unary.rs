@@ -23,6 +23,7 @@ use crate::{
     driver::now,
     error::{CallError, IpcError},
     metadata::Metadata,
+    session::Front,
     status::Status,
     validate::Check,
     wire::Payload,
@@ -192,19 +193,24 @@ pub(super) fn decode<Rep: Message + Default>(
     trailers: Metadata,
 ) -> Result<(Rep, Metadata), CallError> {
     let missing = || IpcError::Status(Status::internal("the response is missing"));
-    let payload = payload.ok_or_else(|| spec.error(missing(), true))?;
-    decode_message(spec, check, payload).map(|response| (response, trailers))
+    let mut payload = payload.ok_or_else(|| spec.error(missing(), true))?;
+    spec.check_memory(&payload)?;
+    let response = decode_message(spec, check, Front::all(&mut payload))?;
+    Ok((response, trailers))
 }
 
-/// A message that the server sent.
+/// A message that the server sent, which takes no more memory than it may.
+#[inline]
 pub(super) fn decode_message<Rep: Message + Default>(
     spec: &Spec,
     check: Option<Check<Rep>>,
-    payload: Bytes,
+    payload: Front<'_>,
 ) -> Result<Rep, CallError> {
-    spec.check_memory(&payload)?;
-    let response =
-        Rep::decode(payload).map_err(|error| spec.error(IpcError::Decode(error), true))?;
+    // In place: `decode` would hand it from hand to hand.
+    let mut response = Rep::default();
+    response
+        .merge(payload)
+        .map_err(|error| spec.error(IpcError::Decode(error), true))?;
     if let Some(Err(violations)) = check.map(|check| check(&response)) {
         let text = format!("the response breaks the rules of its schema: {violations}");
         let status = Status::internal(text).with_detail(&violations);

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     descriptor::ServiceDescriptor,
     metadata::Metadata,
-    session::{CallId, ServerSession, StartCall},
+    session::{CallId, Front, ServerSession, StartCall},
     status::Status,
     validate::{Check, Validate},
     wire::Payload,
@@ -264,8 +264,8 @@ impl ServerCall {
     }
 
     fn request_with<M: Message + Default>(&self, check: Option<Check<M>>) -> Option<M> {
-        let payload = self.payload.lock().take().unwrap_or_default();
-        decode(payload, check)
+        let mut payload = self.payload.lock().take().unwrap_or_default();
+        decode(Front::all(&mut payload), check)
             .map_err(|status| self.fail(status))
             .ok()
     }
@@ -346,7 +346,11 @@ impl ServerCall {
         let (mut sent, mut outbound) = (0, Outbound::new(conn, call));
         loop {
             let item = poll_fn(|cx| {
-                let item = stream.as_mut().poll_next(cx);
+                let mut item = stream.as_mut().poll_next(cx);
+                if item.is_pending() && outbound.holds_some() {
+                    // One that only lets others have their turn goes on, so that more messages travel together.
+                    item = stream.as_mut().poll_next(cx);
+                }
                 if item.is_pending() {
                     outbound.flush();
                 }

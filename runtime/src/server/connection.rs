@@ -3,7 +3,6 @@
 //! **Invariant**: tasks are woken and stopped after the session's lock is released, never under it.
 
 use std::{
-    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -161,11 +160,7 @@ pub(crate) struct Effects {
 
 impl Effects {
     pub(crate) fn run(&mut self) {
-        for abort in mem::take(&mut self.aborts) {
-            abort.abort();
-        }
-        for waker in self.wakers.drain(..) {
-            waker.wake();
-        }
+        self.aborts.drain(..).for_each(|abort| abort.abort());
+        self.wakers.drain(..).for_each(Waker::wake);
     }
 }

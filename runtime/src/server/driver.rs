@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     descriptor::MethodDescriptor,
-    driver::{Alarm, Flush, Inlet, Next, READS_PER_TURN, Read, flush, now},
+    driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now},
     session::{Fault, Incoming, StartCall},
     wire::MAX_HELLO_BYTES,
 };
@@ -129,25 +129,20 @@ impl Driver {
             let next = self
                 .inlet
                 .next_frame(|frame| session.handle_stream_message(frame));
-            match next {
-                Ok(Next::Taken) => self.frames += 1,
-                Ok(Next::Frame(frame)) => {
-                    self.frames += 1;
-                    match session.handle_frame(now, frame)? {
-                        Incoming::Handled => {}
-                        Incoming::Start(start) => self.starts.push(start),
-                        Incoming::Denied(method) => self.denied.push(method),
-                    }
-                    if self.greeting.take().is_some() {
-                        let limit = self.conn.core.session.max_frame_bytes;
-                        self.inlet.decoder.set_max_frame_bytes(limit);
-                    }
-                }
-                Ok(Next::Incomplete) => break,
-                Err(error) => {
-                    session.handle_fault(Fault::Frame(error));
-                    return Err(Fault::Frame(error));
-                }
+            let (taken, frame) = next.inspect_err(|error| {
+                session.handle_fault(Fault::Frame(*error));
+            })?;
+            self.frames += taken;
+            let Some(frame) = frame else { break };
+            self.frames += 1;
+            match session.handle_frame(now, frame)? {
+                Incoming::Handled => {}
+                Incoming::Start(start) => self.starts.push(start),
+                Incoming::Denied(method) => self.denied.push(method),
+            }
+            if self.greeting.take().is_some() {
+                let limit = self.conn.core.session.max_frame_bytes;
+                self.inlet.decoder.set_max_frame_bytes(limit);
             }
         }
         session.handle_received(now, self.frames > 0, self.inlet.is_partial());

@@ -10,14 +10,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::Buf;
 use futures_core::Stream;
 use prost::Message;
 
 use super::connection::Connection;
 use crate::{
     descriptor::Footprint,
-    session::{CALL_BYTES, CallId, Messages, Reservation, SessionConfig, cost},
+    session::{CALL_BYTES, CallId, Front, Messages, Reservation, SessionConfig, cost},
     status::Status,
     validate::Check,
     wire::measure,
@@ -116,28 +116,17 @@ impl<M: Message + Default> Inbound<M> {
                 return Poll::Ready(Some(Err(Status::cancelled(why))));
             }
         }
-        Poll::Ready(self.batch.pop_front().map(|payload| {
-            self.consumed += cost(payload.len());
-            self.report();
-            self.take_memory(&payload)?;
-            decode(payload, self.check)
-        }))
-    }
-
-    /// Takes memory for a message, unless it is small.
-    fn take_memory(&mut self, payload: &[u8]) -> Result<(), Status> {
-        let Some((conn, _)) = &self.source else {
-            return Ok(());
+        let Some(payload) = self.batch.take_front() else {
+            return Poll::Ready(None);
         };
-        let SessionConfig { decode, pool, .. } = &conn.core.session;
-        let bytes = measure(payload, &self.footprint, decode, CALL_BYTES)
-            .map_err(|over| Status::resource_exhausted(over.to_string()))?;
-        if bytes > CALL_BYTES {
-            let none = "other calls take the memory that the server has for requests";
-            let held = Reservation::take(pool, bytes);
-            self.held = Some(held.ok_or_else(|| Status::resource_exhausted(none))?);
-        }
-        Ok(())
+        self.consumed += cost(payload.remaining());
+        let memory = memory_for(self.source.as_ref(), &self.footprint, payload.chunk());
+        let message = memory.and_then(|held| {
+            self.held = held;
+            decode(payload, self.check)
+        });
+        self.report();
+        Poll::Ready(Some(message))
     }
 
     /// Tells the session of what was consumed, when it may be enough for a grant.
@@ -161,12 +150,36 @@ impl<M: Message + Default> Stream for Inbound<M> {
     }
 }
 
+/// Memory for a message that came, unless it is small.
+fn memory_for(
+    source: Option<&(Arc<Connection>, CallId)>,
+    footprint: &Footprint,
+    payload: &[u8],
+) -> Result<Option<Reservation>, Status> {
+    let Some((conn, _)) = source else {
+        return Ok(None);
+    };
+    let SessionConfig { decode, pool, .. } = &conn.core.session;
+    let bytes = measure(payload, footprint, decode, CALL_BYTES)
+        .map_err(|over| Status::resource_exhausted(over.to_string()))?;
+    if bytes <= CALL_BYTES {
+        return Ok(None);
+    }
+    let none = "other calls take the memory that the server has for requests";
+    let held = Reservation::take(pool, bytes);
+    held.map(Some)
+        .ok_or_else(|| Status::resource_exhausted(none))
+}
+
 /// A message of the client's, if it is one and keeps to the rules of its schema.
+#[inline]
 pub(super) fn decode<M: Message + Default>(
-    payload: Bytes,
+    payload: Front<'_>,
     check: Option<Check<M>>,
 ) -> Result<M, Status> {
-    let message = M::decode(payload)?;
+    // In place: `decode` would hand it from hand to hand.
+    let mut message = M::default();
+    message.merge(payload)?;
     match check.map(|check| check(&message)) {
         Some(Err(violations)) => Err(violations.into()),
         _ => Ok(message),

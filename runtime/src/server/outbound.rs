@@ -2,9 +2,10 @@
 //!
 //! **Invariant**: what is queued leaves before the handler, the client or the socket is waited for.
 
-use std::{future::poll_fn, mem};
+use std::{future::poll_fn, mem, task::Poll};
 
 use prost::Message;
+use tokio::task::coop;
 
 use super::connection::Connection;
 use crate::{
@@ -33,6 +34,11 @@ impl<'a> Outbound<'a> {
         }
     }
 
+    /// Whether messages are here that are not queued yet.
+    pub(super) fn holds_some(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
     /// Has all leave that is there.
     pub(super) fn flush(&mut self) {
         if mem::take(&mut self.untold) || !self.batch.is_empty() {
@@ -48,7 +54,17 @@ impl<'a> Outbound<'a> {
             return Some(room);
         }
         self.room = poll_fn(|cx| {
-            let room = self.conn.session.lock().poll_send(self.call, cx);
+            let room = match coop::poll_proceed(cx) {
+                Poll::Ready(turn) => {
+                    let room = self.conn.session.lock().poll_send(self.call, cx);
+                    if room.is_ready() {
+                        turn.made_progress();
+                    }
+                    room
+                }
+                // A stream that never waits still lets others have their turn.
+                Poll::Pending => Poll::Pending,
+            };
             if room.is_pending() && mem::take(&mut self.untold) {
                 self.conn.wake_driver();
             }

@@ -3,7 +3,7 @@
 //! **Invariant**: needs no lock; never takes more than one message beyond the room that there was.
 
 use super::{CallId, credit::cost};
-use crate::wire::{Crc32Variant, Frames, Head, Kind, Oversize, Payload};
+use crate::wire::{Crc32Variant, Frames, MessageHead, Oversize, Payload};
 
 /// Bytes of messages that are encoded before they are queued together.
 const BATCH_BYTES: usize = 16 << 10;
@@ -30,6 +30,8 @@ pub struct Room {
 pub struct Batch {
     pub(super) frames: Frames,
     pub(super) cost: i64,
+    /// What the latest message began with.
+    head: Option<(CallId, MessageHead)>,
 }
 
 impl Batch {
@@ -56,13 +58,12 @@ impl Batch {
         call: CallId,
         payload: &P,
     ) -> Result<bool, Oversize> {
-        let head = Head {
-            kind: Kind::Message,
-            call: Some(call),
-            ..Head::default()
+        let head = match &self.head {
+            Some((of, head)) if *of == call => head,
+            _ => &self.head.insert((call, MessageHead::of(call))).1,
         };
         let (crc, max) = (room.crc, room.max_frame_bytes);
-        let len = self.frames.push(crc, max, &head, Some(payload))?;
+        let len = self.frames.push_message(crc, max, head, payload)?;
         self.cost = self.cost.saturating_add(cost(len));
         Ok(self.cost < room.credit && self.frames.len() < room.bytes.min(BATCH_BYTES))
     }

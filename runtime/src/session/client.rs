@@ -512,7 +512,9 @@ impl ClientSession {
 
     /// Moves the wakers of all tasks that have something to do since the last time to `wakers`.
     pub fn take_wakers(&mut self, wakers: &mut Vec<Waker>) {
-        wakers.append(&mut self.wakers);
+        if !self.wakers.is_empty() {
+            wakers.append(&mut self.wakers);
+        }
     }
 
     fn wake_waiting(&mut self) {

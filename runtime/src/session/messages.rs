@@ -5,9 +5,9 @@
 //!
 //! **Invariant**: messages leave in the order in which they came, byte for byte.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// Up to this size, messages are copied out of the read buffer.
 pub(crate) const MAX_COPIED_BYTES: usize = 4 << 10;
@@ -35,13 +35,62 @@ pub struct Messages {
     len: usize,
 }
 
-/// Messages one behind the other in one buffer.
+/// Some messages.
 #[derive(Debug)]
-struct Run {
-    bytes: BytesMut,
-    lengths: VecDeque<u32>,
-    /// A message that is not to be copied, in place of the above.
-    whole: Option<Bytes>,
+enum Run {
+    /// One behind the other in one buffer.
+    Copied {
+        bytes: BytesMut,
+        lengths: VecDeque<u32>,
+    },
+    /// The same, once messages are taken from it: the first of all, if any is.
+    Opened {
+        bytes: Bytes,
+        lengths: VecDeque<u32>,
+    },
+    /// One that is not copied.
+    Whole(Bytes),
+}
+
+/// The message in front, to be decoded: what is not read of it is gone with this.
+#[derive(Debug)]
+pub(crate) struct Front<'a> {
+    bytes: &'a mut Bytes,
+    left: usize,
+}
+
+impl<'a> Front<'a> {
+    /// A message that is all of `bytes`.
+    pub(crate) const fn all(bytes: &'a mut Bytes) -> Self {
+        let left = bytes.len();
+        Self { bytes, left }
+    }
+}
+
+impl Buf for Front<'_> {
+    fn remaining(&self) -> usize {
+        self.left
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.get(..self.left).unwrap_or_default()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.left -= count;
+        self.bytes.advance(count);
+    }
+
+    fn copy_to_bytes(&mut self, count: usize) -> Bytes {
+        self.left -= count;
+        self.bytes.split_to(count)
+    }
+}
+
+impl Drop for Front<'_> {
+    fn drop(&mut self) {
+        self.bytes.advance(self.left);
+    }
 }
 
 impl Messages {
@@ -68,17 +117,25 @@ impl Messages {
 
     /// Takes the first out.
     pub fn pop_front(&mut self) -> Option<Bytes> {
-        let run = self.runs.front_mut()?;
-        self.len -= 1;
-        if let Some(whole) = run.whole.take() {
+        let mut front = self.take_front()?;
+        Some(front.copy_to_bytes(front.left))
+    }
+
+    /// Takes the first out where it lies, which makes no handle of its own.
+    pub(crate) fn take_front(&mut self) -> Option<Front<'_>> {
+        self.len = self.len.checked_sub(1)?;
+        if let Some(Run::Opened { lengths, .. }) = self.runs.front()
+            && lengths.is_empty()
+        {
             self.runs.pop_front();
-            return Some(whole);
         }
-        let length = run.lengths.pop_front().unwrap_or_default() as usize;
-        if run.lengths.is_empty() {
-            return self.runs.pop_front().map(|run| run.bytes.freeze());
-        }
-        Some(run.bytes.split_to(length).freeze())
+        let run = self.runs.front_mut()?;
+        run.open();
+        let Run::Opened { bytes, lengths } = run else {
+            return None;
+        };
+        let left = lengths.pop_front().map_or(bytes.len(), |len| len as usize);
+        Some(Front { bytes, left })
     }
 
     /// Throws all away.
@@ -88,11 +145,11 @@ impl Messages {
 
     /// Bytes of all of them.
     pub(crate) fn bytes(&self) -> usize {
-        let whole = |run: &Run| run.whole.as_ref().map_or(0, Bytes::len);
-        self.runs
-            .iter()
-            .map(|run| run.bytes.len() + whole(run))
-            .sum()
+        let bytes = |run: &Run| match run {
+            Run::Copied { bytes, .. } => bytes.len(),
+            Run::Opened { bytes, .. } | Run::Whole(bytes) => bytes.len(),
+        };
+        self.runs.iter().map(bytes).sum()
     }
 
     /// Appends a message; a small one is copied.
@@ -101,22 +158,18 @@ impl Messages {
             return self.push_copy(&message);
         }
         self.len += 1;
-        self.runs.push_back(Run {
-            bytes: BytesMut::new(),
-            lengths: VecDeque::new(),
-            whole: Some(message),
-        });
+        self.runs.push_back(Run::Whole(message));
     }
 
     /// Appends a copy of a message of at most [`MAX_COPIED_BYTES`].
     pub(crate) fn push_copy(&mut self, message: &[u8]) {
-        let fits =
-            |run: &&mut Run| run.whole.is_none() && run.bytes.len() + message.len() <= RUN_BYTES;
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
         self.len += 1;
-        if let Some(run) = self.runs.back_mut().filter(fits) {
-            run.bytes.extend_from_slice(message);
-            run.lengths.push_back(length);
+        if let Some(Run::Copied { bytes, lengths }) = self.runs.back_mut()
+            && bytes.len() + message.len() <= RUN_BYTES
+        {
+            bytes.extend_from_slice(message);
+            lengths.push_back(length);
             return;
         }
         // A run that was filled is followed by another of its size.
@@ -127,21 +180,32 @@ impl Messages {
         };
         let mut bytes = BytesMut::with_capacity(room.max(message.len()));
         bytes.extend_from_slice(message);
-        self.runs.push_back(Run {
-            bytes,
-            lengths: VecDeque::from([length]),
-            whole: None,
-        });
+        let lengths = VecDeque::from([length]);
+        self.runs.push_back(Run::Copied { bytes, lengths });
     }
 
     /// Moves all of `from` to the end.
     pub(crate) fn append(&mut self, from: &mut Self) {
         if self.is_empty() {
-            std::mem::swap(self, from);
+            // One that all was taken from may be left.
+            self.runs.clear();
+            mem::swap(self, from);
         } else {
             self.runs.append(&mut from.runs);
-            self.len += std::mem::take(&mut from.len);
+            self.len += mem::take(&mut from.len);
         }
+    }
+}
+
+impl Run {
+    /// Makes it one that messages are taken from.
+    fn open(&mut self) {
+        let (bytes, lengths) = match self {
+            Self::Opened { .. } => return,
+            Self::Copied { bytes, lengths } => (mem::take(bytes).freeze(), mem::take(lengths)),
+            Self::Whole(message) => (mem::take(message), VecDeque::new()),
+        };
+        *self = Self::Opened { bytes, lengths };
     }
 }
 

@@ -38,6 +38,7 @@ pub use self::{
 };
 pub(crate) use self::{
     credit::cost,
+    messages::Front,
     pool::{CALL_BYTES, Reservation},
 };
 use crate::{

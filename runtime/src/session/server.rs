@@ -461,8 +461,12 @@ impl<A> ServerSession<A> {
     /// Moves the wakers of all tasks that have something to do since the last time to `wakers`, and
     /// the handles of handlers to stop to `aborts`.
     pub fn take_effects(&mut self, wakers: &mut Vec<Waker>, aborts: &mut Vec<A>) {
-        wakers.append(&mut self.wakers);
-        aborts.append(&mut self.aborts);
+        if !self.wakers.is_empty() {
+            wakers.append(&mut self.wakers);
+        }
+        if !self.aborts.is_empty() {
+            aborts.append(&mut self.aborts);
+        }
     }
 
     fn push_end(&mut self, call: CallId, status: &Status, unrun: bool) {

@@ -53,7 +53,9 @@ impl WaitList {
     }
 
     pub(crate) fn wake_all(&mut self) -> impl Iterator<Item = Waker> {
-        self.queue.drain(..).map(|(_, waker)| waker)
+        std::mem::take(&mut self.queue)
+            .into_iter()
+            .map(|(_, waker)| waker)
     }
 }
 

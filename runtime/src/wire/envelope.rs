@@ -11,7 +11,7 @@ use prost::{
     encoding::{WireType, decode_varint, encode_varint, encoded_len_varint, key_len},
 };
 
-use super::{Crc32Variant, excess::cut, frames::Frames};
+use super::{Crc32Variant, HEADER_LEN, excess::cut, frames::Frames};
 use crate::schema::ipc::v1::{Envelope, Hello, Kind, Metadata as MetadataEntry};
 
 /// Reads the envelope in a frame's payload. `bytes` fields are slices of `payload`, not copies.
@@ -43,7 +43,7 @@ pub fn decode_envelope(payload: Bytes) -> Result<Envelope, DecodeError> {
 #[inline]
 pub(crate) fn carried(kind: Kind, envelope: &[u8]) -> Option<(u64, &[u8])> {
     let mut rest = envelope.strip_prefix(&[KIND, kind as u8, CALL])?;
-    let call = decode_varint(&mut rest).ok()?;
+    let call = read_number(&mut rest)?;
     Some((call, payload_alone(rest)?))
 }
 
@@ -62,10 +62,10 @@ pub(crate) fn plain_call(envelope: &[u8]) -> Option<PlainCall<'_>> {
     const TIMEOUT: u8 = key(tag::TIMEOUT_US, WireType::Varint);
     const LAST: u8 = key(tag::LAST, WireType::Varint);
     let mut rest = envelope.strip_prefix(&[KIND, Kind::Call as u8, CALL])?;
-    let call = decode_varint(&mut rest).ok()?;
+    let call = read_number(&mut rest)?;
     let (method, rest) = rest.strip_prefix(&[METHOD])?.split_first_chunk()?;
     let (timeout_us, rest) = match rest.strip_prefix(&[TIMEOUT]) {
-        Some(mut rest) => (Some(decode_varint(&mut rest).ok()?), rest),
+        Some(mut rest) => (Some(read_number(&mut rest)?), rest),
         None => (None, rest),
     };
     let payload = payload_alone(rest.strip_prefix(&[LAST, 1])?)?;
@@ -79,13 +79,28 @@ pub(crate) fn plain_call(envelope: &[u8]) -> Option<PlainCall<'_>> {
 
 const KIND: u8 = key(tag::KIND, WireType::Varint);
 const CALL: u8 = key(tag::CALL, WireType::Varint);
+const PAYLOAD: u8 = key(tag::PAYLOAD, WireType::LengthDelimited);
 
 /// The payload, if it is all that is left.
+#[inline]
 fn payload_alone(rest: &[u8]) -> Option<&[u8]> {
-    const PAYLOAD: u8 = key(tag::PAYLOAD, WireType::LengthDelimited);
     let mut rest = rest.strip_prefix(&[PAYLOAD])?;
-    let length = decode_varint(&mut rest).ok()?;
+    let length = read_number(&mut rest)?;
     (rest.len() as u64 == length).then_some(rest)
+}
+
+/// A varint at the front, which is taken off; nearly all are of four bytes at most.
+#[inline]
+fn read_number(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for (at, byte) in rest.iter().enumerate().take(4) {
+        number |= u64::from(byte & 0x7f) << (7 * at);
+        if *byte < 0x80 {
+            *rest = rest.get(at + 1..)?;
+            return Some(number);
+        }
+    }
+    decode_varint(rest).ok()
 }
 
 /// The byte that a field begins with.
@@ -267,7 +282,7 @@ impl Head<'_> {
             self.encode_rest(buffer);
         }
         if let Some(len) = payload {
-            buffer.put_u8(key(tag::PAYLOAD, WireType::LengthDelimited));
+            buffer.put_u8(PAYLOAD);
             number(buffer, len as u64);
         }
     }
@@ -299,16 +314,60 @@ impl Head<'_> {
     }
 }
 
-fn varint<B: BufMut>(buffer: &mut B, tag: u32, value: u64) {
-    buffer.put_u8(key(tag, WireType::Varint));
-    number(buffer, value);
+/// What all messages of one call begin with, before the length of their payloads; room for the frame's header is in front.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MessageHead {
+    bytes: [u8; Self::ROOM],
+    len: usize,
 }
 
-/// A varint; most are of one byte.
+impl MessageHead {
+    /// A header, two keys with a kind and a call, and the key of a payload.
+    pub(super) const ROOM: usize = HEADER_LEN + 2 + 11 + 1;
+
+    pub(crate) fn of(call: u64) -> Self {
+        let mut bytes = [0; Self::ROOM];
+        let (_, mut rest) = bytes.split_at_mut(HEADER_LEN);
+        rest.put_slice(&[KIND, Kind::Message as u8]);
+        varint(&mut rest, tag::CALL, call);
+        rest.put_u8(PAYLOAD);
+        let len = Self::ROOM - rest.len();
+        Self { bytes, len }
+    }
+
+    /// Appends it, and the length of the payload that follows.
+    pub(super) fn append(&self, buffer: &mut BytesMut, payload: usize) {
+        let end = buffer.len() + self.len;
+        // All of it, as that needs no loop.
+        buffer.put_slice(&self.bytes);
+        buffer.truncate(end);
+        number(buffer, payload as u64);
+    }
+}
+
+#[inline]
+fn varint<B: BufMut>(buffer: &mut B, tag: u32, value: u64) {
+    let key = key(tag, WireType::Varint);
+    match value {
+        0..0x80 => buffer.put_slice(&[key, value as u8]),
+        _ => {
+            buffer.put_u8(key);
+            number(buffer, value);
+        }
+    }
+}
+
+/// A varint. Most are of one byte; calls are of two or three, and times of four.
 #[inline]
 fn number<B: BufMut>(buffer: &mut B, value: u64) {
+    // Seven bits, of a number that has more.
+    let part = |at: u32| (value >> (7 * at)) as u8 | 0x80;
+    let last = |at: u32| (value >> (7 * at)) as u8;
     match value {
-        0..0x80 => buffer.put_u8(value as u8),
+        0..0x80 => buffer.put_u8(last(0)),
+        0x80..0x4000 => buffer.put_slice(&[part(0), last(1)]),
+        0x4000..0x20_0000 => buffer.put_slice(&[part(0), part(1), last(2)]),
+        0x20_0000..0x1000_0000 => buffer.put_slice(&[part(0), part(1), part(2), last(3)]),
         _ => encode_varint(value, buffer),
     }
 }

@@ -108,31 +108,38 @@ impl FrameDecoder {
     /// # Errors
     /// A [`FrameError`]; the buffer is left as it is, and no further frame can be had.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
-        self.decode_unless(buffer, |_| false).map(Option::flatten)
+        self.decode_rest(buffer, |_| false).map(|(_, frame)| frame)
     }
 
-    /// As [`Self::decode`], but shows the payload to `taken` first: `Some(None)` is a frame of which nothing more is
-    /// needed, which saves a handle of its own.
-    pub(crate) fn decode_unless(
+    /// As [`Self::decode`], but shows payloads to `taken` first: those that it has taken, of which nothing more is needed, are
+    /// counted and gone without a handle of their own.
+    pub(crate) fn decode_rest(
         &mut self,
         buffer: &mut BytesMut,
-        taken: impl FnOnce(&[u8]) -> bool,
-    ) -> Result<Option<Option<Bytes>>, FrameError> {
-        let payload = match self.sound {
-            0 => self.whole(buffer)?,
-            _ => self.front(buffer)?.and_then(|frame| frame.payload),
+        mut taken: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(usize, Option<Bytes>), FrameError> {
+        let (mut end, mut count) = (0, 0);
+        let left = loop {
+            let rest = buffer.get(end..).unwrap_or_default();
+            let payload = if end < self.sound {
+                self.front(rest)?.and_then(|frame| frame.payload)
+            } else {
+                self.whole(rest)?
+            };
+            let Some(payload) = payload else {
+                break None;
+            };
+            end += HEADER_LEN;
+            if !taken(payload) {
+                break Some(payload.len());
+            }
+            end += payload.len();
+            count += 1;
         };
-        let Some(payload) = payload else {
-            return Ok(None);
-        };
-        let (length, taken) = (payload.len(), taken(payload));
-        self.sound = self.sound.saturating_sub(HEADER_LEN + length);
-        buffer.advance(HEADER_LEN);
-        if taken {
-            buffer.advance(length);
-            return Ok(Some(None));
-        }
-        Ok(Some(Some(buffer.split_to(length).freeze())))
+        buffer.advance(end);
+        self.sound = self.sound.saturating_sub(end + left.unwrap_or(0));
+        let frame = left.map(|length| buffer.split_to(length).freeze());
+        Ok((count, frame))
     }
 
     /// Checks all frames of `buffer` that are whole, so that they can be taken later with less work. What does not fit is

@@ -5,7 +5,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut, buf::UninitSlice};
 
 use super::{
-    Crc32Variant, HEADER_LEN, Head, Oversize, Payload, envelope::SHORT_HEAD, frame::header,
+    Crc32Variant, HEADER_LEN, Head, MessageHead, Oversize, Payload, envelope::SHORT_HEAD,
+    frame::header,
 };
 
 /// From this size on, a field of bytes leaves from where it is. Copying costs more than a slice of its own.
@@ -13,6 +14,9 @@ const LARGE_BYTES: usize = 4 << 10;
 
 /// Room for what is copied of an envelope with a large payload, at first: mostly its other fields, and the key of the large one.
 const LARGE_HEAD: usize = 256;
+
+/// Bytes of the longest varint.
+const MAX_VARINT: usize = 10;
 
 /// Frames, one behind the other: what is small is encoded into one buffer, what is large is shared with its owner.
 #[derive(Debug)]
@@ -77,11 +81,35 @@ impl Frames {
         if let Some(payload) = payload {
             payload.encode_into(self);
         }
+        self.finish(start, size, shared, crc);
+        Ok(payload_len.unwrap_or(0))
+    }
+
+    /// Appends a frame with a MESSAGE, as [`Self::push`] does.
+    pub(crate) fn push_message<P: Payload>(
+        &mut self,
+        crc: Crc32Variant,
+        max_frame_bytes: usize,
+        head: &MessageHead,
+        payload: &P,
+    ) -> Result<usize, Oversize> {
+        let (len, shared, start) = (payload.payload_len(), self.large.len(), self.bytes.len());
+        self.make_room(len + MessageHead::ROOM + MAX_VARINT, Some(len));
+        head.append(&mut self.bytes, len);
+        let written = self.bytes.len() - start - HEADER_LEN;
+        let size =
+            fitting(written + len, max_frame_bytes).inspect_err(|_| self.bytes.truncate(start))?;
+        payload.encode_into(self);
+        self.finish(start, size, shared, crc);
+        Ok(len)
+    }
+
+    /// Writes the header of the frame at `start`, whose large parts begin with that of number `shared`.
+    fn finish(&mut self, start: usize, size: usize, shared: usize, crc: Crc32Variant) {
         let header = header(size, self.checksum(start + HEADER_LEN, shared, crc));
         if let Some(place) = self.bytes.get_mut(start..start + HEADER_LEN) {
             place.copy_from_slice(&header);
         }
-        Ok(payload_len.unwrap_or(0))
     }
 
     /// Appends room for a header, and the head. Returns where the frame starts, and the size of its envelope.
@@ -262,6 +290,30 @@ mod tests {
             }
             front.drain(|part| parts.extend_from_slice(&part));
             prop_assert_eq!(parts, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_what_its_head_would_say(call in prop_oneof![0u64..300, any::<u64>()], size in prop_oneof![0usize..300, 4000usize..9000], max in prop_oneof![0usize..400, Just(usize::MAX)]) {
+            let (mut expected, mut frames) = (Frames::default(), Frames::default());
+            let head = Head { kind: Kind::Message, call: Some(call), ..Head::default() };
+            let payload = Encoded(Bytes::from(vec![7; size]));
+            let crc = Crc32Variant::Ieee;
+            let before = Encoded(Bytes::from_static(b"before"));
+            for frames in [&mut expected, &mut frames] {
+                frames.push(crc, usize::MAX, &head, Some(&before)).unwrap();
+            }
+            prop_assert_eq!(
+                frames.push_message(crc, max, &MessageHead::of(call), &payload),
+                expected.push(crc, max, &head, Some(&payload)),
+            );
+            let parts = [&mut frames, &mut expected].map(|frames| {
+                let mut parts = Vec::new();
+                frames.drain(|part| parts.push(part));
+                parts
+            });
+            prop_assert_eq!(&parts[0], &parts[1]);
         }
     }
 

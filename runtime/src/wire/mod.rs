@@ -20,8 +20,9 @@ pub use self::{
     scan::{DecodeLimits, Inflated, MAX_NESTING, measure},
 };
 pub(crate) use self::{
-    envelope::{PlainCall, carried, plain_call},
+    envelope::{MessageHead, PlainCall, carried, plain_call},
     frames::Frames,
+    scan::harmless_bytes,
 };
 pub use crate::schema::ipc::v1::{Envelope, Hello, Kind, Verdict};
 

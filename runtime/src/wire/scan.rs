@@ -70,6 +70,7 @@ pub enum Inflated {
 /// let children = [0x12, 0].repeat(100_000);
 /// assert_eq!(measure(&children, &TREE.of(0), &limits, 0), Err(Inflated::Memory { limit: 1 << 20 }));
 /// ```
+#[inline]
 pub fn measure(
     payload: &[u8],
     footprint: &Footprint,
@@ -80,16 +81,43 @@ pub fn measure(
         return Ok(0);
     };
     let fixed = u64::from(*size) + SHARED_BUFFER;
-    if fields.is_empty() {
-        return Ok(fixed);
-    }
-    let nesting = limits.nesting.min(MAX_NESTING);
     let guess = footprint.bound(payload.len() as u64).saturating_add(fixed);
-    // A message in another one is two bytes at least.
-    let is_shallow = || payload.len() < 2 * nesting as usize || !fields.iter().any(nests);
-    if guess <= enough.min(limits.memory) && is_shallow() {
-        return Ok(guess);
+    // A group in another one begins with one byte.
+    let nesting = limits.nesting.min(MAX_NESTING);
+    let is_shallow = || payload.len() < nesting as usize || !fields.iter().any(nests);
+    if fields.is_empty() {
+        Ok(fixed)
+    } else if guess <= enough.min(limits.memory) && is_shallow() {
+        Ok(guess)
+    } else {
+        scan(payload, footprint, limits, fixed, fields)
     }
+}
+
+/// Bytes of the longest message that [`measure`] need not look into, where `limits` are all that holds.
+pub(crate) fn harmless_bytes(footprint: &Footprint, limits: &DecodeLimits) -> usize {
+    let Some((size, fields)) = footprint.root() else {
+        return usize::MAX;
+    };
+    let fixed = u64::from(*size) + SHARED_BUFFER;
+    let room = limits.memory.saturating_sub(fixed) / footprint.bound(1).max(1);
+    let nesting = limits.nesting.min(MAX_NESTING);
+    let shallow = match fields.iter().any(nests) {
+        true => (nesting as usize).saturating_sub(1),
+        false => usize::MAX,
+    };
+    shallow.min(usize::try_from(room).unwrap_or(usize::MAX))
+}
+
+/// Walks the bytes.
+fn scan(
+    payload: &[u8],
+    footprint: &Footprint,
+    limits: &DecodeLimits,
+    fixed: u64,
+    fields: &'static [[u32; 3]],
+) -> Result<u64, Inflated> {
+    let nesting = limits.nesting.min(MAX_NESTING);
     let mut scan = Scan {
         rest: payload,
         taken: fixed,
@@ -373,4 +401,29 @@ fn find(
         .binary_search_by_key(&number, |[number, ..]| *number)
         .ok()?;
     Some((place, fields.get(place)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::descriptor::Footprints;
+
+    /// `message Tree { string name = 1; repeated Tree children = 2; }` and `message Note { string text = 1; }`
+    static MESSAGES: Footprints =
+        Footprints::new(&[(48, &[[1, 0, 0], [2, 6, 0]]), (24, &[[1, 0, 0]])]);
+
+    proptest! {
+        #[test]
+        fn what_is_harmless_is_within_all_limits(root in 0u32..2, memory in 0u64..8_000, nesting in 1u32..40, bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let (footprint, limits) = (MESSAGES.of(root), DecodeLimits { memory, nesting });
+            let harmless = harmless_bytes(&footprint, &limits);
+            let bytes = bytes.get(..harmless).unwrap_or(&bytes);
+            if !bytes.is_empty() {
+                let measured = measure(bytes, &footprint, &limits, memory);
+                prop_assert!(measured.is_ok_and(|taken| taken <= memory));
+            }
+        }
+    }
 }

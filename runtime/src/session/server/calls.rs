@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: a slot is freed when nothing of the call's handler is left, not before.
 
-use std::time::Instant;
+use std::{collections::hash_map::Entry, time::Instant};
 
 use bytes::Bytes;
 
@@ -257,35 +257,39 @@ impl<A> ServerSession<A> {
 
     /// What [`Self::hold`] was called for, or a handler that never had its last word, is gone.
     pub fn release(&mut self, call: CallId) {
-        let Some(entry) = self.calls.get_mut(&call) else {
+        let Entry::Occupied(mut entry) = self.calls.entry(call) else {
             return;
         };
-        entry.holds -= 1;
-        if entry.holds == 0 {
-            self.forget(call);
+        entry.get_mut().holds -= 1;
+        if entry.get().holds == 0 {
+            let gone = entry.remove();
+            self.forget(&gone);
         }
     }
 
-    /// Nothing is left of the call: its place and its memory are free.
-    fn forget(&mut self, call: CallId) {
-        if let Some(gone) = self.calls.remove(&call) {
-            self.holdings.give_memory(gone.memory);
-            self.holdings.count_calls(self.calls.len());
-        }
+    /// Nothing is left of a call that was taken out of the table: its place and its memory are free.
+    fn forget(&mut self, gone: &Call<A>) {
+        self.holdings.give_memory(gone.memory);
+        self.holdings.count_calls(self.calls.len());
     }
 
     /// The call's terminal frame is about to be queued by its handler, which is then done. `false` if
     /// nobody wants it any more.
     pub(super) fn end_call(&mut self, call: CallId) -> bool {
-        let Some(entry) = self.calls.get_mut(&call).filter(|entry| !entry.ended) else {
+        let Entry::Occupied(mut entry) = self.calls.entry(call) else {
             return false;
         };
-        entry.ended = true;
-        entry.abort = None;
-        entry.holds -= 1;
-        self.wakers.extend(entry.waiting.wake_all());
-        if entry.holds == 0 {
-            self.forget(call);
+        let its = entry.get_mut();
+        if its.ended {
+            return false;
+        }
+        its.ended = true;
+        its.abort = None;
+        its.holds -= 1;
+        self.wakers.extend(its.waiting.wake_all());
+        if its.holds == 0 {
+            let gone = entry.remove();
+            self.forget(&gone);
         }
         self.open -= 1;
         true
