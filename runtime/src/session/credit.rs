@@ -91,10 +91,11 @@ impl Receiver {
         batch.append(&mut self.queue);
     }
 
-    /// Counts `bytes` of cost as consumed; returns the grant to send once half the window is used.
+    /// Counts `bytes` of cost as consumed; returns the grant to send once a quarter of the window is used, so that the sender
+    /// goes on while most of what it sent is still to be taken.
     pub(crate) fn consume(&mut self, bytes: i64) -> Option<u32> {
         self.consumed = self.consumed.saturating_add(bytes);
-        if self.last || self.consumed < i64::from((self.window / 2).max(1)) {
+        if self.last || self.consumed < i64::from((self.window / 4).max(1)) {
             return None;
         }
         let grant = u32::try_from(self.consumed).unwrap_or(u32::MAX);
