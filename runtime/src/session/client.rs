@@ -252,10 +252,11 @@ impl ClientSession {
         self.spin.end(found_after) && self.open == 0 && !self.needs_reader()
     }
 
-    /// Whether the connection waits for more than the answer to one unary call.
+    /// Whether the connection waits for more than the answer to one unary call, or is about to: callers who were answered
+    /// together, and have not taken it yet, are likely to call again together.
     #[must_use]
     pub fn needs_reader(&self) -> bool {
-        self.open > 1 || self.streams > 0 || !self.pings.is_empty()
+        self.calls.len() > 1 || self.streams > 0 || !self.pings.is_empty()
     }
 
     /// Moves the messages of a response stream that came to `batch`. `consumed` is the credit cost of
@@ -432,7 +433,7 @@ impl ClientSession {
     /// with.
     #[must_use]
     pub fn wants_prompt_write(&self) -> bool {
-        self.open <= 1 && self.outbox.is_all_urgent()
+        self.calls.len() <= 1 && self.outbox.is_all_urgent()
     }
 
     /// Whether all that was queued has been written.

@@ -78,6 +78,11 @@ impl Spin {
         self.singles >= SINGLES
     }
 
+    /// A call did not come alone.
+    pub(super) const fn crowd(&mut self) {
+        self.singles = 0;
+    }
+
     /// How long the wait that begins now may look; `None` if it had better sleep.
     pub(super) fn begin(&mut self) -> Option<Duration> {
         if self.budget.is_zero() {

@@ -63,6 +63,10 @@ impl ClientSession {
         self.vitals.call_opened(now, self.open == 0);
         self.open += 1;
         self.streams += usize::from(kind != MethodKind::Unary);
+        let is_alone = self.calls.is_empty() && !self.needs_reader();
+        if !is_alone {
+            self.spin.crowd();
+        }
         let entry = Call {
             kind,
             deadline: call.deadline,
@@ -71,7 +75,7 @@ impl ClientSession {
                 .server_streams()
                 .then(|| Receiver::new(self.config.stream_credit)),
             outcome: None,
-            waker: self.needs_reader().then(|| cx.waker().clone()),
+            waker: (!is_alone).then(|| cx.waker().clone()),
         };
         self.calls.insert(self.last_id, entry);
         if let Some(deadline) = call.deadline {
