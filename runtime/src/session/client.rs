@@ -433,7 +433,7 @@ impl ClientSession {
     /// with.
     #[must_use]
     pub fn wants_prompt_write(&self) -> bool {
-        self.calls.len() <= 1 && self.outbox.is_all_urgent()
+        self.open <= 1 && self.outbox.is_all_urgent()
     }
 
     /// Whether all that was queued has been written.
