@@ -106,9 +106,14 @@ impl Footprint {
         self.all.messages.get(place as usize)
     }
 
-    /// More than any message of `bytes` bytes takes.
+    /// More than any message of `bytes` bytes takes, whose last field may have only begun.
     pub(crate) const fn bound(&self, bytes: u64) -> u64 {
-        bytes.saturating_mul(self.all.factor)
+        bytes.saturating_add(1).saturating_mul(self.all.factor)
+    }
+
+    /// The most bytes that take no more than `memory` by [`Self::bound`]; 0 if there are none.
+    pub(crate) const fn bytes_within(&self, memory: u64) -> u64 {
+        (memory / self.all.factor).saturating_sub(1)
     }
 }
 
@@ -172,7 +177,8 @@ pub(crate) const fn boxed(size: u64) -> u64 {
     if size == 0 { 0 } else { size + ALLOCATION }
 }
 
-/// The most that a byte of any of these messages can come to. The shortest field is two bytes.
+/// The most that a byte of any of these messages can come to. The shortest field is two bytes, but for a message: if it is a
+/// group, it has begun with one.
 const fn factor(messages: &[MessageFootprint]) -> u64 {
     // A byte of a string that comes again and again.
     let mut most = 3;
@@ -204,8 +210,8 @@ const fn field_factor(field: &[u32; 3], messages: &[MessageFootprint]) -> u64 {
         Shape::Texts => (grown(24, 1, true) + again(0)).div_ceil(2),
         Shape::Slices => grown(32, 1, true).div_ceil(2),
         Shape::Varints(size) | Shape::Fixed(size) => grown(size, 2, true).div_ceil(2),
-        Shape::Message(place) => boxed(size_at(messages, place)).div_ceil(2),
-        Shape::Messages(place) => grown(size_at(messages, place), 1, true).div_ceil(2),
+        Shape::Message(place) => boxed(size_at(messages, place)),
+        Shape::Messages(place) => grown(size_at(messages, place), 1, true),
         Shape::Map(place) => entered(size_at(messages, place), true).div_ceil(2),
     }
 }

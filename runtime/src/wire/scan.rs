@@ -100,7 +100,7 @@ pub(crate) fn harmless_bytes(footprint: &Footprint, limits: &DecodeLimits) -> us
         return usize::MAX;
     };
     let fixed = u64::from(*size) + SHARED_BUFFER;
-    let room = limits.memory.saturating_sub(fixed) / footprint.bound(1).max(1);
+    let room = footprint.bytes_within(limits.memory.saturating_sub(fixed));
     let nesting = limits.nesting.min(MAX_NESTING);
     let shallow = match fields.iter().any(nests) {
         true => (nesting as usize).saturating_sub(1),
