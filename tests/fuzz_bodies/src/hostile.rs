@@ -36,7 +36,7 @@ pub const MAX_QUEUED_BYTES: usize = 4 << 10;
 pub const MAX_TO_WRITE: usize = 2 * MAX_QUEUED_BYTES
     + (96 << 10)
     + 5 * (MAX_FRAME_BYTES + 8)
-    + MAX_CALLS * (STREAM_CREDIT + 2 * (MAX_FRAME_BYTES + 8) + 128);
+    + MAX_CALLS * ((64 << 10) + 2 * (MAX_FRAME_BYTES + 8) + 128);
 
 /// One method of each kind, with ordinals 1 to 4.
 pub static SERVICE: ServiceDescriptor = ServiceDescriptor {
