@@ -170,18 +170,15 @@ impl Opening {
                     };
                     let mut ticket = None;
                     match self.spec.ask(&conn, &mut ticket, now, cx, payload) {
-                        Poll::Ready(Ok(place)) => {
-                            return Poll::Ready(Ok(Active::new(conn, place, self.spec.method)));
-                        }
-                        Poll::Ready(Err(OpenError::Unusable(_))) => self.acquire(),
-                        Poll::Ready(Err(error)) => {
-                            if let Some(error) = self.refused(&conn, error) {
-                                return Poll::Ready(Err(error));
-                            }
-                        }
                         Poll::Pending => {
                             self.phase = Phase::Queued(Queued { conn, ticket });
                             return self.poll_alarm(cx);
+                        }
+                        Poll::Ready(Err(OpenError::Unusable(_))) => self.acquire(),
+                        Poll::Ready(asked) => {
+                            if let Some(opened) = self.opened(conn, asked) {
+                                return Poll::Ready(opened);
+                            }
                         }
                     }
                 }
@@ -197,21 +194,13 @@ impl Opening {
                     Poll::Pending => return self.poll_alarm(cx),
                 },
                 Phase::Queued(Queued { conn, ticket }) => {
-                    let asked = self.spec.ask(conn, ticket, now, cx, payload);
-                    if asked.is_pending() {
+                    let Poll::Ready(asked) = self.spec.ask(conn, ticket, now, cx, payload) else {
                         return self.poll_alarm(cx);
-                    }
+                    };
                     let conn = Arc::clone(conn);
                     self.phase = Phase::Start;
-                    match ready!(asked) {
-                        Ok(place) => {
-                            return Poll::Ready(Ok(Active::new(conn, place, self.spec.method)));
-                        }
-                        Err(error) => {
-                            if let Some(error) = self.refused(&conn, error) {
-                                return Poll::Ready(Err(error));
-                            }
-                        }
+                    if let Some(opened) = self.opened(conn, asked) {
+                        return Poll::Ready(opened);
                     }
                 }
             }
@@ -230,6 +219,18 @@ impl Opening {
             (true, _) => Patience::Attempts,
             (false, Some(_)) => Patience::OneAttempt,
             (false, None) => Patience::None,
+        }
+    }
+
+    /// What asking for a place has come to: the call in flight, or its error; `None` if it is begun once more.
+    fn opened(
+        &mut self,
+        conn: Arc<Connection>,
+        asked: Result<(CallId, bool), OpenError>,
+    ) -> Option<Result<Active, CallError>> {
+        match asked {
+            Ok(place) => Some(Ok(Active::new(conn, place, self.spec.method))),
+            Err(error) => self.refused(&conn, error).map(Err),
         }
     }
 

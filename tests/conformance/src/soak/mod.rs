@@ -100,14 +100,7 @@ impl Soak {
             let ledgers: [&Ledger; 2] = [&lasting.ledger, &dying.ledger];
             SoakReport::new(ledgers, &counters, start, half, end)
         };
-        let (began, mut half) = (time::Instant::now(), None);
-        while began.elapsed() < self.time {
-            time::sleep(Duration::from_secs(1)).await;
-            if half.is_none() && began.elapsed() >= self.time / 2 {
-                half = Some(Memory::measure(steady.pid())?);
-            }
-            progress(&report(half, None));
-        }
+        let half = watch(self.time, &steady, |half| progress(&report(half, None))).await?;
         let _ = end.send(true);
         chaos.0.await??;
         chaos.1.await?;
@@ -120,6 +113,23 @@ impl Soak {
         steady.terminate().await?;
         Ok(report(half, Some(end)))
     }
+}
+
+/// Waits until the time is over, and calls `progress` once a second; returns what was held half way.
+async fn watch(
+    all: Duration,
+    server: &ServerProcess,
+    mut progress: impl FnMut(Option<Memory>),
+) -> anyhow::Result<Option<Memory>> {
+    let (began, mut half) = (time::Instant::now(), None);
+    while began.elapsed() < all {
+        time::sleep(Duration::from_secs(1)).await;
+        if half.is_none() && began.elapsed() >= all / 2 {
+            half = Some(Memory::measure(server.pid())?);
+        }
+        progress(half);
+    }
+    Ok(half)
 }
 
 /// Waits for the last outcomes, as long as any come.
