@@ -72,8 +72,8 @@ async fn the_audit_log_has_every_call_and_no_payload() {
     for (record, (method, code)) in records.iter().zip(ENDS) {
         assert!(record.method.ends_with(method), "{record}");
         assert_eq!(
-            (record.code, record.user),
-            (code, Peer::current().user()),
+            (record.code, &record.user),
+            (code, &Peer::current().user()),
             "{record}"
         );
         let json = serde_json::to_string(record).unwrap();
