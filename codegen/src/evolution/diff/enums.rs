@@ -2,47 +2,29 @@
 //!
 //! **Invariant**: values are told by their numbers; one number may have several names.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::pairs::{Comparison, Pair, place};
+use super::whole::{self, About, Whole};
 use super::words::{self, deprecation, from_to, otherwise};
-use super::{Element, Found, What, is_own};
-use crate::image::{Enum, EnumValue, Image};
+use super::{Element, Found, What};
+use crate::image::{Enum, EnumValue};
 
 pub(super) fn changes(comparison: &Comparison<'_>, found: &mut Found) {
     let (new_image, old_image) = (comparison.new, comparison.old);
-    let gone = unknown(old_image, |name| new_image.enum_named(name).is_some());
-    let added = unknown(new_image, |name| old_image.enum_named(name).is_some());
+    let gone = whole::unknown(old_image, old_image.enums(), |name| {
+        new_image.enum_named(name).is_some()
+    });
+    let added = whole::unknown(new_image, new_image.enums(), |name| {
+        old_image.enum_named(name).is_some()
+    });
     let mut alike: HashMap<Vec<(i32, &str)>, &Enum> =
         added.iter().map(|item| (shape(item), *item)).collect();
-    let mut renamed: HashSet<&str> = HashSet::new();
-    for old in gone {
-        let at = place(old.file, &old.path);
-        if let Some(new) = alike.remove(&shape(old)) {
-            renamed.insert(&new.full_name);
-            let details = vec![format!("it was `{}`", old.full_name)];
-            let now = place(new.file, &new.path);
-            found.add(named(new), What::Renamed, details, now, at);
-        } else {
-            found.add(named(old), What::Removed, Vec::new(), None, at);
-        }
-    }
-    let new = added.into_iter();
-    for new in new.filter(|item| !renamed.contains(&*item.full_name)) {
-        let names: Vec<&str> = new.values.iter().map(|value| &*value.name).collect();
-        let details = vec![format!("values: {}", names.join(", "))];
-        let at = place(new.file, &new.path);
-        found.add(named(new), What::Added, details, at, None);
-    }
+    whole::names(gone, added, |old| alike.remove(&shape(old)), found);
     for pair in &comparison.enums {
         itself(comparison, *pair, found);
         values(*pair, found);
     }
-}
-
-fn unknown(image: &Image, is_known: impl Fn(&str) -> bool) -> Vec<&Enum> {
-    let own = image.enums().iter().filter(|item| is_own(image, item.file));
-    own.filter(|item| !is_known(&item.full_name)).collect()
 }
 
 fn shape(item: &Enum) -> Vec<(i32, &str)> {
@@ -50,19 +32,28 @@ fn shape(item: &Enum) -> Vec<(i32, &str)> {
     values.map(|value| (value.number, &*value.name)).collect()
 }
 
-fn named(item: &Enum) -> (Element, &str, String) {
-    let name = format!("enum {}", item.name);
-    (Element::Enum, &item.full_name, name)
+impl Whole for Enum {
+    fn about(&self) -> About<'_> {
+        About {
+            element: Element::Enum,
+            keyword: "enum",
+            name: &self.name,
+            full_name: &self.full_name,
+            file: self.file,
+            path: &self.path,
+            deprecated: self.options.known.deprecated,
+        }
+    }
+
+    fn listed(&self) -> Vec<String> {
+        let names: Vec<&str> = self.values.iter().map(|value| &*value.name).collect();
+        vec![format!("values: {}", names.join(", "))]
+    }
 }
 
-fn itself(comparison: &Comparison<'_>, Pair { new, old }: Pair<'_, Enum>, found: &mut Found) {
-    let (now, before) = (&new.options, &old.options);
-    let mut details = Vec::new();
-    details.extend(words::moved(
-        &comparison.new.file(new.file).path,
-        &comparison.old.file(old.file).path,
-    ));
-    details.extend(deprecation(now.known.deprecated, before.known.deprecated));
+fn itself(comparison: &Comparison<'_>, pair: Pair<'_, Enum>, found: &mut Found) {
+    let Pair { new, old } = pair;
+    let mut details = whole::details(comparison, pair);
     if new.features.closed_enum != old.features.closed_enum {
         let word = |item: &Enum| match item.features.closed_enum {
             true => "closed",
@@ -74,9 +65,8 @@ fn itself(comparison: &Comparison<'_>, Pair { new, old }: Pair<'_, Enum>, found:
         (&new.reserved_ranges, &new.reserved_names),
         (&old.reserved_ranges, &old.reserved_names),
     ));
-    otherwise(&mut details, &now.raw, &before.raw);
-    let (at, against) = (place(new.file, &new.path), place(old.file, &old.path));
-    found.changed(named(new), details, at, against);
+    otherwise(&mut details, &new.options.raw, &old.options.raw);
+    whole::changed(pair, details, found);
 }
 
 fn by_number(item: &Enum) -> BTreeMap<i32, Vec<&EnumValue>> {

@@ -7,36 +7,26 @@ use std::collections::{HashMap, HashSet};
 use super::super::pairs::{Comparison, Pair, place};
 use super::super::policy::Validated as _;
 use super::fields;
-use super::words::{self, deprecation, field_type, numbers, otherwise};
+use super::whole::{self, About, Whole};
+use super::words::{self, field_type, numbers, otherwise};
 use super::{Element, Found, What, is_own};
 use crate::image::{Field, Image, Message};
 
 pub(super) fn changes(comparison: &Comparison<'_>, found: &mut Found) {
     let (new_image, old_image) = (comparison.new, comparison.old);
-    let gone = unknown(old_image, |name| new_image.message_named(name).is_some());
-    let added = unknown(new_image, |name| old_image.message_named(name).is_some());
+    let gone = whole::unknown(old_image, written(old_image), |name| {
+        new_image.message_named(name).is_some()
+    });
+    let added = whole::unknown(new_image, written(new_image), |name| {
+        old_image.message_named(name).is_some()
+    });
     let mut alike: HashMap<Vec<(i32, String, String)>, &Message> = added
         .iter()
         .filter(|message| !message.fields.is_empty())
         .map(|message| (shape(new_image, message), *message))
         .collect();
-    let mut renamed: HashSet<&str> = HashSet::new();
-    for old in gone {
-        let at = place(old.file, &old.path);
-        if let Some(new) = alike.remove(&shape(old_image, old)) {
-            renamed.insert(&new.full_name);
-            let details = vec![format!("it was `{}`", old.full_name)];
-            let now = place(new.file, &new.path);
-            found.add(named(new), What::Renamed, details, now, at);
-        } else {
-            found.add(named(old), What::Removed, Vec::new(), None, at);
-        }
-    }
-    let new = added.into_iter();
-    for new in new.filter(|message| !renamed.contains(&*message.full_name)) {
-        let at = place(new.file, &new.path);
-        found.add(named(new), What::Added, listed(new), at, None);
-    }
+    let became = |old| alike.remove(&shape(old_image, old));
+    whole::names(gone, added, became, found);
     let pairs = comparison.messages.iter();
     for pair in pairs.filter(|pair| !pair.new.is_map_entry() && !pair.old.is_map_entry()) {
         itself(comparison, *pair, found);
@@ -45,11 +35,10 @@ pub(super) fn changes(comparison: &Comparison<'_>, found: &mut Found) {
     extensions(new_image, old_image, found);
 }
 
-/// Messages of the schemas that `is_known` does not know by name.
-fn unknown(image: &Image, is_known: impl Fn(&str) -> bool) -> Vec<&Message> {
+/// Messages that somebody wrote, those for maps left out.
+fn written(image: &Image) -> impl Iterator<Item = &Message> {
     let messages = image.messages().iter();
-    let own = messages.filter(|item| !item.is_map_entry() && is_own(image, item.file));
-    own.filter(|item| !is_known(&item.full_name)).collect()
+    messages.filter(|message| !message.is_map_entry())
 }
 
 /// What two messages have in common of which one may be the other under a new name.
@@ -61,27 +50,31 @@ fn shape(image: &Image, message: &Message) -> Vec<(i32, String, String)> {
     message.fields.iter().map(field).collect()
 }
 
-fn named(message: &Message) -> (Element, &str, String) {
-    let name = format!("message {}", message.name);
-    (Element::Message, &message.full_name, name)
-}
+impl Whole for Message {
+    fn about(&self) -> About<'_> {
+        About {
+            element: Element::Message,
+            keyword: "message",
+            name: &self.name,
+            full_name: &self.full_name,
+            file: self.file,
+            path: &self.path,
+            deprecated: self.options.known.deprecated,
+        }
+    }
 
-fn listed(message: &Message) -> Vec<String> {
-    let names: Vec<&str> = message.fields.iter().map(|field| &*field.name).collect();
-    match &*names {
-        [] => Vec::new(),
-        names => vec![format!("fields: {}", names.join(", "))],
+    fn listed(&self) -> Vec<String> {
+        let names: Vec<&str> = self.fields.iter().map(|field| &*field.name).collect();
+        match &*names {
+            [] => Vec::new(),
+            names => vec![format!("fields: {}", names.join(", "))],
+        }
     }
 }
 
-fn itself(comparison: &Comparison<'_>, Pair { new, old }: Pair<'_, Message>, found: &mut Found) {
-    let (now, before) = (&new.options, &old.options);
-    let mut details = Vec::new();
-    details.extend(words::moved(
-        &comparison.new.file(new.file).path,
-        &comparison.old.file(old.file).path,
-    ));
-    details.extend(deprecation(now.known.deprecated, before.known.deprecated));
+fn itself(comparison: &Comparison<'_>, pair: Pair<'_, Message>, found: &mut Found) {
+    let Pair { new, old } = pair;
+    let mut details = whole::details(comparison, pair);
     details.extend(words::reservations(
         (&new.reserved_ranges, &new.reserved_names),
         (&old.reserved_ranges, &old.reserved_names),
@@ -89,9 +82,8 @@ fn itself(comparison: &Comparison<'_>, Pair { new, old }: Pair<'_, Message>, fou
     details.extend(ranges(new, old));
     details.extend(words::validation(&new.rules(), &old.rules()));
     details.extend(oneofs(new, old));
-    otherwise(&mut details, &now.raw, &before.raw);
-    let (at, against) = (place(new.file, &new.path), place(old.file, &old.path));
-    found.changed(named(new), details, at, against);
+    otherwise(&mut details, &new.options.raw, &old.options.raw);
+    whole::changed(pair, details, found);
 }
 
 fn ranges(new: &Message, old: &Message) -> Vec<String> {

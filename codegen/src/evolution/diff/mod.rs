@@ -9,6 +9,7 @@ mod fields;
 mod files;
 mod messages;
 mod services;
+mod whole;
 mod words;
 
 use serde::Serialize;

@@ -6,35 +6,22 @@
 use super::super::ipc::{self, callers};
 use super::super::methods::level;
 use super::super::pairs::{Comparison, Pair, place};
-use super::words::{self, deprecation, from_to, inside, otherwise, signature};
-use super::{Element, Found, What, is_own};
+use super::whole::{self, About, Whole};
+use super::words::{deprecation, from_to, inside, otherwise, signature};
+use super::{Element, Found, What};
 use crate::image::{Image, Method, Service};
 
 pub(super) fn changes(comparison: &Comparison<'_>, found: &mut Found) {
-    let mut renamed: Vec<&str> = Vec::new();
-    for old in comparison.old.services() {
-        let gone = comparison.new.service_named(&old.full_name).is_none();
-        if !gone || !is_own(comparison.old, old.file) {
-            continue;
-        }
-        let at = place(old.file, &old.path);
-        let new = ipc::moved(comparison, old);
-        if let Some(new) = new {
-            renamed.push(&new.full_name);
-            let details = vec![format!("it was `{}`", old.full_name)];
-            let now = place(new.file, &new.path);
-            found.add(named(new), What::Renamed, details, now, at);
-            methods(comparison, Pair { new, old }, found);
-        } else {
-            found.add(named(old), What::Removed, listed(old), None, at);
-        }
-    }
-    for new in comparison.new.services() {
-        let added = comparison.old.service_named(&new.full_name).is_none();
-        if added && is_own(comparison.new, new.file) && !renamed.contains(&&*new.full_name) {
-            let at = place(new.file, &new.path);
-            found.add(named(new), What::Added, listed(new), at, None);
-        }
+    let (new_image, old_image) = (comparison.new, comparison.old);
+    let gone = whole::unknown(old_image, old_image.services(), |name| {
+        new_image.service_named(name).is_some()
+    });
+    let added = whole::unknown(new_image, new_image.services(), |name| {
+        old_image.service_named(name).is_some()
+    });
+    let became = |old| ipc::moved(comparison, old);
+    for pair in whole::names(gone, added, became, found) {
+        methods(comparison, pair, found);
     }
     for pair in &comparison.services {
         itself(comparison, *pair, found);
@@ -42,36 +29,43 @@ pub(super) fn changes(comparison: &Comparison<'_>, found: &mut Found) {
     }
 }
 
-fn named(service: &Service) -> (Element, &str, String) {
-    let name = format!("service {}", service.name);
-    (Element::Service, &service.full_name, name)
-}
+impl Whole for Service {
+    fn about(&self) -> About<'_> {
+        About {
+            element: Element::Service,
+            keyword: "service",
+            name: &self.name,
+            full_name: &self.full_name,
+            file: self.file,
+            path: &self.path,
+            deprecated: self.options.known.deprecated,
+        }
+    }
 
-/// The methods of a service that is there as a whole, or not.
-fn listed(service: &Service) -> Vec<String> {
-    let names: Vec<&str> = service.methods.iter().map(|method| &*method.name).collect();
-    match &*names {
-        [] => Vec::new(),
-        names => vec![format!("methods: {}", names.join(", "))],
+    /// The methods of a service that is there as a whole, or not.
+    fn listed(&self) -> Vec<String> {
+        let names: Vec<&str> = self.methods.iter().map(|method| &*method.name).collect();
+        match &*names {
+            [] => Vec::new(),
+            names => vec![format!("methods: {}", names.join(", "))],
+        }
+    }
+
+    fn lost(&self) -> Vec<String> {
+        self.listed()
     }
 }
 
-fn itself(comparison: &Comparison<'_>, Pair { new, old }: Pair<'_, Service>, found: &mut Found) {
-    let (now, before) = (&new.options, &old.options);
-    let mut details = Vec::new();
-    details.extend(words::moved(
-        &comparison.new.file(new.file).path,
-        &comparison.old.file(old.file).path,
-    ));
-    details.extend(deprecation(now.known.deprecated, before.known.deprecated));
+fn itself(comparison: &Comparison<'_>, pair: Pair<'_, Service>, found: &mut Found) {
+    let Pair { new, old } = pair;
+    let mut details = whole::details(comparison, pair);
     // What the service says of callers is told at its methods.
     let methods = new.methods.iter().zip(&old.methods);
     let mut same = methods.map(|(one, other)| callers(new, one) == callers(old, other));
     if same.all(|same| same) {
-        otherwise(&mut details, &now.raw, &before.raw);
+        otherwise(&mut details, &new.options.raw, &old.options.raw);
     }
-    let (at, against) = (place(new.file, &new.path), place(old.file, &old.path));
-    found.changed(named(new), details, at, against);
+    whole::changed(pair, details, found);
 }
 
 fn methods(comparison: &Comparison<'_>, Pair { new, old }: Pair<'_, Service>, found: &mut Found) {

@@ -45,12 +45,11 @@ pub(super) static RULES: &[Entry] = &[Entry {
 fn check(rule: &'static Rule, subject: &Subject<'_>, report: &mut Report) {
     let image = subject.image;
     for field in subject.fields() {
-        let encoded: Vec<u8> = field
+        let encoded = field
             .options
             .extension(EXTENSION)
-            .flatten()
-            .copied()
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         if !encoded.is_empty() {
             let mut judge = Judge {
                 rule,
@@ -63,12 +62,11 @@ fn check(rule: &'static Rule, subject: &Subject<'_>, report: &mut Report) {
         }
     }
     for message in subject.messages() {
-        let encoded: Vec<u8> = message
+        let encoded = message
             .options
             .extension(EXTENSION)
-            .flatten()
-            .copied()
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         if !encoded.is_empty() {
             let rules = Fields::of(&encoded);
             groups(rule, image, message, &rules, report);
