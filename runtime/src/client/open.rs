@@ -81,6 +81,11 @@ impl Spec {
         CallError::new(kind, endpoint, self.method.path, maybe_run)
     }
 
+    /// Bytes of the longest response that [`Self::check_memory`] certainly lets pass.
+    pub(crate) fn harmless_bytes(&self) -> usize {
+        harmless_bytes(&self.method.response, &self.channel.shared().session.decode)
+    }
+
     /// Refuses a response that would take more memory than it may.
     pub(crate) fn check_memory(&self, response: &[u8]) -> Result<(), CallError> {
         let limits = &self.channel.shared().session.decode;
@@ -90,13 +95,6 @@ impl Spec {
         };
         let measured = measure(response, &self.method.response, limits, limits.memory);
         measured.map(drop).map_err(refuse)
-    }
-}
-
-impl Spec {
-    /// Bytes of the longest response that [`Self::check_memory`] certainly lets pass.
-    pub(crate) fn harmless_bytes(&self) -> usize {
-        harmless_bytes(&self.method.response, &self.channel.shared().session.decode)
     }
 }
 

@@ -94,7 +94,7 @@ pub fn measure(
     }
 }
 
-/// Bytes of the longest message that [`measure`] need not look into, where `limits` are all that holds.
+/// Bytes of the longest message that [`measure`] need not look into where `enough` is all the memory that `limits` leave.
 pub(crate) fn harmless_bytes(footprint: &Footprint, limits: &DecodeLimits) -> usize {
     let Some((size, fields)) = footprint.root() else {
         return usize::MAX;
