@@ -8,6 +8,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
@@ -36,11 +37,19 @@ pub(in crate::transport) struct Socket {
     stream: Descriptor,
     /// What the reactor knows of the reading side; `None` while nobody waits.
     reading: Mutex<Option<AsyncFd<Descriptor>>>,
-    /// A second descriptor of the socket, for the reactor to know its writing side by: made when the socket is full
-    /// for the first time.
-    writing: OnceLock<AsyncFd<OwnedFd>>,
+    /// What the reactor knows of the writing side.
+    writing: Mutex<Writing>,
     /// The peer's process, once somebody has asked for it.
     process: OnceLock<OwnedFd>,
+}
+
+/// The writing side has a second descriptor of the socket, made when the socket is full for the first time, for the reactor
+/// to know it by. While nobody waits the reactor does not know it: what the peer reads would wake a thread each time.
+#[derive(Debug)]
+enum Writing {
+    Never,
+    Idle(OwnedFd),
+    Waiting(AsyncFd<OwnedFd>),
 }
 
 /// The socket's descriptor, shared with the reactor.
@@ -70,7 +79,7 @@ impl Socket {
         Self {
             stream: Descriptor(Arc::new(Stream::from(fd))),
             reading: Mutex::new(None),
-            writing: OnceLock::new(),
+            writing: Mutex::new(Writing::Never),
             process: OnceLock::new(),
         }
     }
@@ -169,11 +178,11 @@ impl Socket {
         &self,
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize> {
-        match self.writing.get() {
-            Some(registration) => {
+        match &*self.writing.lock() {
+            Writing::Waiting(registration) => {
                 registration.try_io(Interest::WRITABLE, |_| self.write_now(slices))
             }
-            None => self.write_now(slices),
+            _ => self.write_now(slices),
         }
     }
 
@@ -211,20 +220,26 @@ impl Socket {
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let registration = match self.writing.get() {
-            Some(registration) => registration,
-            None => {
+        let mut writing = self.writing.lock();
+        let registration = match mem::replace(&mut *writing, Writing::Never) {
+            Writing::Waiting(registration) => registration,
+            Writing::Idle(fd) => register(fd, Interest::WRITABLE)?,
+            Writing::Never => {
                 // One that is filled carries more than most: fewer waits for the peer to make room. Small ones serve
                 // as well, only slower.
                 let _ = self.set_buffers(crate::transport::LARGE_BUFFERS, 0);
-                let again = self.stream.as_fd().try_clone_to_owned()?;
-                let registration = register(again, Interest::WRITABLE)?;
-                self.writing.get_or_init(|| registration)
+                register(
+                    self.stream.as_fd().try_clone_to_owned()?,
+                    Interest::WRITABLE,
+                )?
             }
         };
-        let mut ready = ready!(registration.poll_write_ready(cx))?;
-        ready.retain_ready();
-        Poll::Ready(Ok(()))
+        let ready = registration.poll_write_ready(cx).map_ok(drop);
+        *writing = match ready {
+            Poll::Pending => Writing::Waiting(registration),
+            Poll::Ready(_) => Writing::Idle(registration.into_inner()),
+        };
+        ready
     }
 
     pub(in crate::transport) fn half_close(&self) {
