@@ -28,9 +28,10 @@ use crate::{
     wire::{Crc32Variant, FrameDecoder, FrameError},
 };
 
-/// Room that a read is offered at least: little at first, so that an idle connection is small, and more as reads fill it.
+/// Room that a read is offered at least: little at first, so that an idle connection is small, and more as reads fill it. The
+/// most is what one write of stream messages carries, which is 64 KiB and a part of a message.
 const LEAST_READ_BYTES: usize = 512;
-const MOST_READ_BYTES: usize = 64 << 10;
+const MOST_READ_BYTES: usize = 72 << 10;
 
 /// Room that a frame's announced length may claim before as many bytes have come.
 const UNPROVEN_BYTES: usize = 64 << 10;
@@ -100,15 +101,15 @@ impl Inlet {
         self.count(read)
     }
 
-    /// Looks at the socket until something has come or `budget` is over.
-    pub(crate) fn watch(&mut self, link: &Link, budget: Duration) -> io::Result<Read> {
+    /// Looks at the socket until something has come or `budget` is over, with a `pause` after each look.
+    pub(crate) fn watch(&mut self, link: &Link, budget: Duration, pause: fn()) -> io::Result<Read> {
         let Some(_looking) = Looking::begin() else {
             return Ok(Read::Blocked);
         };
         let since = Instant::now();
         loop {
             match self.look(link) {
-                Ok(Read::Blocked) if since.elapsed() < budget => std::hint::spin_loop(),
+                Ok(Read::Blocked) if since.elapsed() < budget => pause(),
                 other => return other,
             }
         }

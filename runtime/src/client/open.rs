@@ -6,6 +6,7 @@
 use std::{
     fmt,
     future::Future,
+    hint::spin_loop,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
@@ -339,7 +340,7 @@ impl Active {
             drop(session);
             // A task whose calls never wait still lets others have their turn.
             let turn = ready!(coop::poll_proceed(cx));
-            conn.watch(self.id, budget);
+            conn.watch(self.id, budget, spin_loop);
             turn.made_progress();
             session = conn.session.lock();
         }

@@ -1,16 +1,19 @@
-//! Reads a connection of a client: its driver does, or the caller of a unary call that is alone on it.
+//! Reads a connection of a client: its driver does, or the caller of a call that is alone on it.
 //!
 //! **Invariant**: one at a time reads, and hands whole frames to the session before another does.
 
 use std::{
-    task::Waker,
+    task::{Context, Poll, Waker, ready},
+    thread::yield_now,
     time::{Duration, Instant},
 };
+
+use tokio::task::coop;
 
 use super::connection::Connection;
 use crate::{
     driver::{Inlet, Read, now},
-    session::{CallId, ClientSession, Fault},
+    session::{CallId, ClientSession, Fault, Messages},
     wire::Crc32Variant,
 };
 
@@ -39,8 +42,8 @@ impl Reader {
     }
 
     /// Looks until something has come or `budget` is over, and handles it.
-    fn watch(&mut self, conn: &Connection, budget: Duration) -> Result<Read, Fault> {
-        match self.inlet.watch(&conn.link, budget) {
+    fn watch(&mut self, conn: &Connection, budget: Duration, pause: fn()) -> Result<Read, Fault> {
+        match self.inlet.watch(&conn.link, budget, pause) {
             Ok(Read::Bytes) => self.handle_frames(conn, now()).map(|()| Read::Bytes),
             Ok(Read::Blocked) => Ok(Read::Blocked),
             Ok(Read::Eof) | Err(_) => Err(Fault::Closed),
@@ -82,19 +85,19 @@ impl Reader {
 }
 
 impl Connection {
-    /// The caller of `call` looks at the socket itself, for as long as `budget`, until its outcome is there.
-    pub(crate) fn watch(&self, call: CallId, budget: Duration) {
+    /// The caller of `call` looks at the socket itself, for as long as `budget`, until its outcome or a message is there.
+    pub(crate) fn watch(&self, call: CallId, budget: Duration, pause: fn()) {
         let Some(mut reader) = self.reading.borrow() else {
             return;
         };
         let since = Instant::now();
         let mut first = None;
         let found_after = loop {
-            let read = reader.watch(self, budget);
+            let read = reader.watch(self, budget, pause);
             let time = *first.get_or_insert_with(|| since.elapsed());
             match read {
                 Ok(Read::Blocked) => break None,
-                Ok(_) if self.session.lock().is_open(call) => {}
+                Ok(_) if self.session.lock().is_waiting(call) => {}
                 Ok(_) => break Some(time),
                 Err(fault) => {
                     self.with(|session| session.handle_fault(fault));
@@ -119,6 +122,33 @@ impl Connection {
         if begins || tells {
             self.driver.wake();
         }
+    }
+
+    /// Moves the messages of the stream `call` that came to `batch`, as the session does, after its caller has looked for some
+    /// where that is worth it. `consumed` is said before.
+    pub(crate) fn poll_messages(
+        &self,
+        call: CallId,
+        consumed: i64,
+        batch: &mut Messages,
+        cx: &mut Context<'_>,
+    ) -> Poll<bool> {
+        let look = self.with(|session| {
+            session.consume(call, consumed);
+            session.poll_stream_spin(call)
+        });
+        if let Some(budget) = look.filter(|_| self.link.is_worth_watching()) {
+            // A task whose streams never wait still lets others have their turn.
+            let turn = ready!(coop::poll_proceed(cx));
+            // The server works on: where the kernel has it wait for this core, it is let go on.
+            self.watch(call, budget, yield_now);
+            turn.made_progress();
+        }
+        let more = self.with(|session| session.poll_messages(call, 0, batch, cx));
+        if more.is_pending() {
+            self.read_by_driver();
+        }
+        more
     }
 
     /// What arrives from now on is read by the driver, as nobody else is there to.

@@ -223,9 +223,7 @@ impl<M: Message + Default> Streaming<M> {
                 continue;
             };
             let consumed = mem::take(&mut self.consumed);
-            let batch = &mut self.batch;
-            let more = conn.with(|session| session.poll_messages(*id, consumed, batch, cx));
-            let moved = match more {
+            let moved = match conn.poll_messages(*id, consumed, &mut self.batch, cx) {
                 Poll::Ready(true) => {
                     self.flight.commit();
                     self.messages += self.batch.len() as u64;

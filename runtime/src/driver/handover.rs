@@ -48,7 +48,7 @@ impl Bell {
     }
 }
 
-/// The reading side of a connection: its driver reads, or the caller of a unary call that is alone on it.
+/// The reading side of a connection: its driver reads, or the caller of a call that is alone on it.
 #[derive(Debug)]
 pub(crate) struct Reading<R> {
     reader: Mutex<R>,
@@ -100,8 +100,8 @@ impl<R> Reading<R> {
     }
 
     /// Leaves reading to callers. `true` if it was not yet left to them: the driver is then to be woken, so that it sees
-    /// to it that this lasts only as long as there are such calls. Called under the session's lock when no call is open, so
-    /// that whoever opens one afterwards sees it.
+    /// to it that this lasts only as long as there are such calls. Called under the session's lock when no call is open but that
+    /// of the caller, so that whoever opens one afterwards sees it.
     pub(crate) fn begin_quiet(&self) -> bool {
         !self.quiet.swap(true, Ordering::AcqRel)
     }

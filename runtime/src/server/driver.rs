@@ -7,6 +7,7 @@
 use std::{
     cell::Cell,
     future::Future,
+    hint::spin_loop,
     io, mem,
     pin::{Pin, pin},
     sync::Arc,
@@ -276,7 +277,7 @@ impl Driver {
         let since = Instant::now();
         let mut first = None;
         let found_after = loop {
-            match self.inlet.watch(&conn.link, budget) {
+            match self.inlet.watch(&conn.link, budget, spin_loop) {
                 Ok(Read::Bytes) => {
                     let time = *first.get_or_insert_with(|| since.elapsed());
                     self.handle_frames(now())?;

@@ -89,6 +89,8 @@ pub struct ClientSession {
     timer_is_late: bool,
     unknown_kinds: u64,
     spin: Spin,
+    /// Whoever takes the messages of the one stream reads them, too.
+    watched: bool,
     wakers: Vec<Waker>,
 }
 
@@ -151,6 +153,7 @@ impl ClientSession {
             timer_is_late: false,
             unknown_kinds: 0,
             spin: Spin::new(config.spin, CLIENT_SKIPS),
+            watched: false,
             wakers: Vec::new(),
             config,
         }
@@ -245,18 +248,34 @@ impl ClientSession {
         looks.then(|| self.spin.begin()).flatten()
     }
 
-    /// What a look at the socket has come to: after how long the answer began to come, if all of it did. `true` if the
-    /// connection need not be read by anybody else, as long as looks find something and [`Self::needs_reader`] is `false`:
-    /// no call is open whose caller may be asleep.
-    pub fn handle_spin(&mut self, found_after: Option<Duration>) -> bool {
-        self.spin.end(found_after) && self.open == 0 && !self.needs_reader()
+    /// The same for whoever takes the messages of the stream `call`, while none is there.
+    pub fn poll_stream_spin(&mut self, call: CallId) -> Option<Duration> {
+        let looks = self.is_only_stream() && self.is_waiting(call) && self.server.is_some();
+        looks.then(|| self.spin.begin()).flatten()
     }
 
-    /// Whether the connection waits for more than the answer to one unary call, or is about to: callers who were answered
-    /// together, and have not taken it yet, are likely to call again together.
+    /// What a look at the socket has come to: after how long the answer, or messages of a stream, began to come, if all of it
+    /// did. `true` if the connection need not be read by anybody else, as long as looks find something and
+    /// [`Self::needs_reader`] is `false`: no call is open whose caller may be asleep.
+    pub fn handle_spin(&mut self, found_after: Option<Duration>) -> bool {
+        let lasts = self.spin.end(found_after);
+        self.watched = lasts && self.is_only_stream();
+        lasts && (self.open == 0 || self.watched) && !self.needs_reader()
+    }
+
+    /// Whether the connection waits for more than the answer to one unary call, or the messages of a stream that are read by whoever
+    /// takes them, or is about to: callers who were answered together, and have not taken it yet, are likely to call again together.
     #[must_use]
     pub fn needs_reader(&self) -> bool {
-        self.calls.len() > 1 || self.streams > 0 || !self.pings.is_empty()
+        self.calls.len() > 1 || self.streams > 0 && !self.watched || !self.pings.is_empty()
+    }
+
+    /// Whether the messages of one response stream are all that the connection waits for.
+    fn is_only_stream(&self) -> bool {
+        self.calls.len() == 1
+            && self.streams == 1
+            && self.pings.is_empty()
+            && !self.outbox.has_lanes()
     }
 
     /// Moves the messages of a response stream that came to `batch`. `consumed` is the credit cost of
@@ -288,11 +307,18 @@ impl ClientSession {
 
     /// Counts messages of a stream as taken by the application, which lets the server send more.
     pub fn consume(&mut self, call: CallId, consumed: i64) {
+        // Where calls are made beside it, what it carries is kept short: they wait behind it.
+        let is_alone = self.is_only_stream() && self.last_id == call;
+        let now = is_alone.then_some(self.vitals.last_received());
         let receiver = self
             .calls
             .get_mut(&call)
             .and_then(|entry| entry.receiver.as_mut());
-        if let Some(credit) = receiver.and_then(|receiver| receiver.consume(consumed)) {
+        let grant = receiver.and_then(|receiver| {
+            receiver.pace(consumed, now);
+            receiver.consume(consumed)
+        });
+        if let Some(credit) = grant {
             let head = Head {
                 kind: Kind::Credit,
                 call: Some(call),
@@ -309,6 +335,15 @@ impl ClientSession {
         self.calls
             .get(&call)
             .is_some_and(|entry| entry.outcome.is_none())
+    }
+
+    /// Whether neither the outcome of the call nor a message of its stream is there.
+    #[must_use]
+    pub fn is_waiting(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|entry| {
+            let receiver = entry.receiver.as_ref();
+            entry.outcome.is_none() && receiver.is_none_or(|receiver| !receiver.is_ready())
+        })
     }
 
     /// Ready with `true` when a message may be sent on a request stream, with `false` when the call

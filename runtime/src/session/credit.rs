@@ -4,7 +4,10 @@
 //! **Invariant**: the bytes held never exceed the window by more than one message: the sender may
 //! overdraw once, and only while its credit is above zero.
 
-use std::task::Waker;
+use std::{
+    task::Waker,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
@@ -16,6 +19,13 @@ pub(crate) fn cost(len: usize) -> i64 {
     i64::try_from(len.saturating_add(MESSAGE_OVERHEAD)).unwrap_or(i64::MAX)
 }
 
+/// How many times its first size a window may grow to.
+pub(crate) const MOST_WINDOWS: u32 = 4;
+
+/// A window that is consumed in less is too small: one side waits for the other again and again, and to wake it takes a tenth
+/// of this or more (`docs/performance.md`).
+const SHORT: Duration = Duration::from_millis(1);
+
 /// The receiving end of a stream.
 #[derive(Debug)]
 pub(crate) struct Receiver {
@@ -23,7 +33,11 @@ pub(crate) struct Receiver {
     /// Credit that the sender has left, as far as this side knows.
     available: i64,
     window: u32,
-    /// Consumed since the last grant.
+    /// What it was at first.
+    base: u32,
+    /// Since when a window's worth is being consumed, and how much of it was.
+    turn: Option<(Instant, i64)>,
+    /// Consumed since the last grant, and what the window has grown by; below zero once it has shrunk.
     consumed: i64,
     /// The sender has said that nothing more follows.
     last: bool,
@@ -40,6 +54,8 @@ impl Receiver {
             queue: Messages::new(),
             available: window as i64,
             window,
+            base: window,
+            turn: None,
             consumed: 0,
             last: false,
             waker: None,
@@ -104,6 +120,34 @@ impl Receiver {
         Some(grant)
     }
 
+    /// Sees how fast the stream is, of which `bytes` are about to be consumed, and doubles a window that is too small for that.
+    /// `now` is `None` where others would have to wait behind what a large one carries.
+    pub(crate) fn pace(&mut self, bytes: i64, now: Option<Instant>) {
+        let Some(now) = now else {
+            return self.resize(self.base);
+        };
+        let Some((since, consumed)) = &mut self.turn else {
+            self.turn = Some((now, 0));
+            return;
+        };
+        *consumed = consumed.saturating_add(bytes);
+        if *consumed < i64::from(self.window) {
+            return;
+        }
+        let took = now.saturating_duration_since(*since);
+        self.turn = Some((now, 0));
+        if took < SHORT {
+            let most = self.base.saturating_mul(MOST_WINDOWS);
+            self.resize(self.window.saturating_mul(2).min(most));
+        }
+    }
+
+    /// What a window has grown by is granted with what is consumed next; what it has shrunk by is not granted again.
+    fn resize(&mut self, window: u32) {
+        self.consumed += i64::from(window) - i64::from(self.window);
+        self.window = window;
+    }
+
     /// Payload bytes that wait to be taken.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queue.bytes()
@@ -131,12 +175,30 @@ mod tests {
         assert_eq!(receiver.available, 100);
     }
 
+    #[test]
+    fn a_window_grows_while_it_is_consumed_fast_and_nobody_waits_behind_it() {
+        let mut receiver = Receiver::new(100);
+        let mut now = Instant::now();
+        let mut windows = |step: Duration, alone: bool| {
+            now += step;
+            receiver.pace(i64::from(receiver.window), alone.then_some(now));
+            receiver.window
+        };
+        assert_eq!([(); 5].map(|()| windows(SHORT, true)), [100; 5]);
+        let fast = [(); 4].map(|()| windows(SHORT / 2, true));
+        assert_eq!(fast, [200, 400, 400, 400]);
+        assert_eq!(windows(2 * SHORT, true), 400);
+        assert_eq!(windows(SHORT / 2, false), 100);
+    }
+
     proptest! {
         #[test]
-        fn credit_is_neither_lost_nor_made(window in 1u32..5000, sizes in prop::collection::vec(0usize..3000, 1..60)) {
+        fn credit_is_neither_lost_nor_made(window in 1u32..5000, steps in prop::collection::vec((0usize..3000, 0u64..3, prop::bool::weighted(0.9)), 1..60)) {
             let mut receiver = Receiver::new(window);
             let mut sender = i64::from(window);
-            for size in sizes {
+            let mut now = Instant::now();
+            for (size, millis, alone) in steps {
+                now += Duration::from_millis(millis);
                 if sender > 0 {
                     sender -= cost(size);
                     receiver.push(Bytes::from(vec![0; size])).unwrap();
@@ -144,10 +206,12 @@ mod tests {
                 let mut batch = Messages::new();
                 receiver.take(&mut batch);
                 while let Some(message) = batch.pop_front() {
+                    receiver.pace(cost(message.len()), alone.then_some(now));
                     sender += i64::from(receiver.consume(cost(message.len())).unwrap_or(0));
                 }
                 prop_assert_eq!(sender, receiver.available);
-                prop_assert!(sender + receiver.consumed == i64::from(window));
+                prop_assert_eq!(sender + receiver.consumed, i64::from(receiver.window));
+                prop_assert!(receiver.window >= window && receiver.window <= window * MOST_WINDOWS);
                 prop_assert!(sender > 0, "a consumed stream must be able to go on");
             }
         }

@@ -105,6 +105,11 @@ impl Outbox {
         self.turns.is_empty()
     }
 
+    /// Whether this side sends a stream.
+    pub(crate) fn has_lanes(&self) -> bool {
+        !self.lanes.is_empty()
+    }
+
     /// All bytes that are not written yet.
     pub(crate) fn queued(&self) -> usize {
         self.in_transit + self.urgent.len() + self.lane_bytes

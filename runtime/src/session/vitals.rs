@@ -63,6 +63,11 @@ impl Vitals {
         };
     }
 
+    /// When bytes came.
+    pub(crate) const fn last_received(&self) -> Instant {
+        self.last_received
+    }
+
     /// The socket took nothing although there is something to write.
     pub(crate) fn blocked(&mut self, now: Instant) {
         self.blocked_since.get_or_insert(now);

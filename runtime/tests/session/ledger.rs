@@ -13,6 +13,12 @@ pub(crate) fn cost(len: usize) -> i64 {
     i64::try_from(len + 32).expect("a small message")
 }
 
+/// What the window of a response stream may have grown to, in windows (docs/wire.md, section 4).
+pub(crate) const GROWN: [i64; 3] = [1, 2, 4];
+
+/// What that of a request stream may have.
+pub(crate) const NEVER_GROWN: [i64; 1] = [1];
+
 /// One direction of one stream.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Stream {
@@ -40,11 +46,17 @@ impl Stream {
         self.reports.push(self.consumed);
     }
 
-    /// The sender hears of a grant: it gives back, to the byte, all that was consumed at some report.
-    pub(crate) fn grant(&mut self, credit: u32) {
+    /// The sender hears of a grant: it gives back, to the byte, all that was consumed at some report, and what the window has
+    /// grown by.
+    pub(crate) fn grant(&mut self, credit: u32, windows: &[i64]) {
         self.granted += i64::from(credit);
-        let back = self.granted - Self::begun().granted;
-        assert!(self.reports.contains(&back), "{self:?}");
+        let window = Self::begun().granted;
+        let gives_back = |windows: &i64| self.reports.contains(&(self.granted - windows * window));
+        assert!(windows.iter().any(gives_back), "{self:?}");
+        assert!(
+            self.credit() <= windows[windows.len() - 1] * window,
+            "{self:?}"
+        );
     }
 
     /// What the sender may still send.
@@ -53,13 +65,16 @@ impl Stream {
     }
 
     /// All that was sent has come and was taken: what was not granted back yet is less than half a
-    /// window, and nothing was granted that was not consumed.
-    pub(crate) fn assert_whole(&self, call: CallId) {
+    /// window, and nothing was granted that was not consumed, but for what the window has grown by.
+    pub(crate) fn assert_whole(&self, call: CallId, windows: &[i64]) {
         assert_eq!(self.sent, self.received, "call {call}: {self:?}");
         assert_eq!(self.received, self.consumed, "call {call}: {self:?}");
         let window = Self::begun().granted;
-        let kept = window - self.credit();
-        assert!((0..window / 2).contains(&kept), "call {call}: {self:?}");
+        let most = windows[windows.len() - 1] * window;
+        assert!(
+            (window / 2 + 1..=most).contains(&self.credit()),
+            "call {call}: {self:?}"
+        );
     }
 }
 

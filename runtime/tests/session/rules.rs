@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -92,6 +93,44 @@ fn the_first_call_is_looked_for_before_the_hello_is_in_and_the_second_is_not() {
     world.open(0, None);
     world.deliver_up(usize::MAX);
     assert_eq!(world.client.poll_spin(2), None, "a server that is awake");
+}
+
+#[test]
+fn a_stream_is_looked_for_while_it_is_alone_and_has_nothing() {
+    let mut world = World::new();
+    world.deliver_up(usize::MAX);
+    world.deliver_down(usize::MAX);
+    world.open(1, None);
+    world.deliver_up(usize::MAX);
+    assert!(world.client.poll_stream_spin(1).is_some() && world.client.needs_reader());
+    world.server_sends(1, 100);
+    world.deliver_down(usize::MAX);
+    assert_eq!(world.client.poll_stream_spin(1), None, "a message is there");
+    world.look(1);
+    let time = Some(Duration::from_micros(1));
+    let lasts = [(); 5].map(|()| world.client.handle_spin(time));
+    assert_eq!(lasts, [false, false, false, true, true]);
+    assert!(
+        !world.client.needs_reader(),
+        "whoever takes messages reads them"
+    );
+    world.open(0, None);
+    assert!(world.client.needs_reader() && world.client.poll_stream_spin(1).is_none());
+    assert!(!world.client.handle_spin(time), "another call sleeps");
+}
+
+#[test]
+fn a_call_that_sends_a_stream_is_read_by_the_driver() {
+    let mut world = World::new();
+    world.deliver_up(usize::MAX);
+    world.deliver_down(usize::MAX);
+    world.open(3, None);
+    assert_eq!(world.client.poll_stream_spin(1), None);
+    assert!(
+        [(); 5]
+            .iter()
+            .all(|()| !world.client.handle_spin(Some(Duration::ZERO)))
+    );
 }
 
 #[test]

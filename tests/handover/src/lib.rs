@@ -57,6 +57,11 @@ fn a_call_after_callers_read_for_themselves_is_answered() {
 }
 
 #[test]
+fn a_stream_that_is_read_by_whoever_takes_its_messages_goes_on() {
+    real::a_stream_and_no_look();
+}
+
+#[test]
 fn calls_at_once_are_written() {
     real::two_who_write();
 }

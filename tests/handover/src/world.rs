@@ -27,13 +27,32 @@ struct Session {
     open: usize,
     answered: Vec<usize>,
     wakers: Vec<(usize, Waker)>,
+    /// Whether the one call that is open is a stream, how many of its messages are there, and whether whoever takes them reads them.
+    streams: bool,
+    messages: usize,
+    watched: bool,
     over: bool,
 }
 
 impl Session {
     /// As the session has it: the connection waits for more than one answer.
     fn needs_reader(&self) -> bool {
-        self.open > 1
+        self.open > 1 || self.streams && !self.watched
+    }
+
+    /// What is read for a call: its answer, or a message.
+    fn handle(&mut self, call: usize) {
+        if self.streams {
+            self.messages += 1;
+        } else {
+            self.open -= 1;
+            self.answered.push(call);
+        }
+    }
+
+    /// Whether nothing is there for the call.
+    fn is_waiting(&self, call: usize) -> bool {
+        self.messages == 0 && !self.answered.contains(&call)
     }
 
     fn take_waker(&mut self, call: usize) -> Option<Waker> {
@@ -139,8 +158,7 @@ impl Connection {
         let came = !arrived.is_empty();
         for call in arrived {
             let mut session = self.session.lock().unwrap();
-            session.open -= 1;
-            session.answered.push(call);
+            session.handle(call);
             let waker = session.take_waker(call);
             drop(session);
             waker.into_iter().for_each(Waker::wake);
@@ -152,11 +170,12 @@ impl Connection {
         let Some(reader) = self.reading.borrow() else {
             return;
         };
-        let hit = self.read() && self.session.lock().unwrap().answered.contains(&call);
+        let hit = self.read() && !self.session.lock().unwrap().is_waiting(call);
         self.reading.give_back(reader, &self.driver);
         let (begins, writes) = {
-            let session = self.session.lock().unwrap();
-            let lasts = hit && self.quiet && session.open == 0;
+            let mut session = self.session.lock().unwrap();
+            session.watched = hit && self.quiet && session.streams && session.open == 1;
+            let lasts = hit && self.quiet && (session.open == 0 || session.watched);
             (
                 lasts && self.reading.begin_quiet(),
                 !session.queued.is_empty(),
@@ -241,6 +260,50 @@ impl Connection {
         }));
     }
 
+    /// A stream of `messages`, each of which comes once it is said that the one before it was taken. Whoever takes them looks at
+    /// the socket.
+    fn stream(&self, call: usize, messages: usize) {
+        let mut taken = 0;
+        self.with(|session| {
+            session.streams = true;
+            session.open += 1;
+            session.queued.push(call);
+        });
+        while taken < messages {
+            block_on(poll_fn(|cx| self.poll_message(call, cx)));
+            taken += 1;
+            if taken < messages {
+                self.with(|session| session.queued.push(call));
+            }
+        }
+        self.with(|session| {
+            session.streams = false;
+            session.open -= 1;
+        });
+    }
+
+    fn poll_message(&self, call: usize, cx: &Context<'_>) -> Poll<()> {
+        let looks = self.with(|session| session.open == 1 && session.messages == 0);
+        if looks {
+            self.watch(call);
+        }
+        let came = self.with(|session| match session.messages.checked_sub(1) {
+            Some(left) => {
+                session.messages = left;
+                Poll::Ready(())
+            }
+            None => {
+                session.take_waker(call);
+                session.wakers.push((call, cx.waker().clone()));
+                Poll::Pending
+            }
+        });
+        if came.is_pending() {
+            self.read_by_driver();
+        }
+        came
+    }
+
     /// Whether the call is alone.
     fn open(&self, call: usize, cx: &Context<'_>) -> bool {
         self.with(|session| {
@@ -301,6 +364,19 @@ pub fn quiet_and_no_look() {
             &Connection::new(true, 0),
             [|conn| {
                 conn.call(0, true);
+                conn.call(1, false);
+            }],
+        );
+    });
+}
+
+/// A stream whose messages are read by whoever takes them, and a call that sleeps after it.
+pub fn a_stream_and_no_look() {
+    explore(2, || {
+        run(
+            &Connection::new(true, 0),
+            [|conn| {
+                conn.stream(0, 2);
                 conn.call(1, false);
             }],
         );

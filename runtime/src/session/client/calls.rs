@@ -63,6 +63,7 @@ impl ClientSession {
         self.vitals.call_opened(now, self.open == 0);
         self.open += 1;
         self.streams += usize::from(kind != MethodKind::Unary);
+        self.watched = false;
         let is_alone = self.calls.is_empty() && !self.needs_reader();
         if !is_alone {
             self.spin.crowd();
