@@ -5,6 +5,7 @@
 mod handover;
 
 use std::{
+    cell::Cell,
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
@@ -41,6 +42,18 @@ const WRITE_PIECES: usize = 16;
 
 /// Reads of one turn, after which other tasks have theirs.
 pub(crate) const READS_PER_TURN: usize = 16;
+
+thread_local! {
+    /// The connection that this thread read last.
+    static LATEST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether this thread read the same connection the last time, too. Where connections take turns, others wait for the thread, and for
+/// the peer.
+pub(crate) fn reads_again<C>(conn: &C) -> bool {
+    let this = std::ptr::from_ref(conn).addr();
+    LATEST.replace(this) == this
+}
 
 /// The present, on the runtime's clock, so that paused time pauses everything.
 pub(crate) fn now() -> Instant {

@@ -2,7 +2,14 @@
 //!
 //! **Invariant**: tasks are woken after the session's lock is released, never under it.
 
-use std::{sync::Arc, task::Waker, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
 
 use parking_lot::Mutex;
 
@@ -26,6 +33,8 @@ pub(crate) struct Connection {
     pub(crate) driver: Bell,
     pub(crate) reading: Reading<Reader>,
     pub(crate) stream_credit: u32,
+    /// The thread that read this connection read another one before.
+    pub(super) in_turns: AtomicBool,
 }
 
 impl Connection {
@@ -47,6 +56,7 @@ impl Connection {
             writer: Mutex::new(Transmit::default()),
             driver: Bell::new(),
             stream_credit,
+            in_turns: AtomicBool::new(false),
         }
     }
 
@@ -58,11 +68,12 @@ impl Connection {
             let queued = session.wants_write();
             let result = work(&mut session);
             session.take_wakers(&mut wakers);
+            let prompt = self.writes_promptly(&session);
             (
                 result,
                 // Whoever queued what was there before has seen to it that it leaves, and takes this along.
-                session.wants_write() && (!queued || session.wants_prompt_write()),
-                session.wants_prompt_write(),
+                session.wants_write() && (!queued || prompt),
+                prompt,
                 session.timer_is_late(),
                 session.needs_reader(),
             )
@@ -78,6 +89,11 @@ impl Connection {
             self.send(prompt);
         }
         result
+    }
+
+    /// Whether what is queued had better leave at once.
+    pub(super) fn writes_promptly(&self, session: &ClientSession) -> bool {
+        session.wants_prompt_write(self.in_turns.load(Ordering::Relaxed))
     }
 
     /// A call that is alone is written on the spot, by its caller; with more in flight, the driver

@@ -52,8 +52,8 @@ enum Todo {
 }
 
 impl Todo {
-    fn of(session: &ClientSession) -> Self {
-        if session.wants_write() && !session.wants_prompt_write() {
+    fn of(conn: &Connection, session: &ClientSession) -> Self {
+        if session.wants_write() && !conn.writes_promptly(session) {
             Self::WriteTogether
         } else if session.is_flushed() && session.is_usable() {
             Self::Nothing
@@ -154,7 +154,7 @@ impl Driver {
             let (until, todo) = {
                 let mut session = self.conn.session.lock();
                 session.take_wakers(&mut self.wakers);
-                (session.poll_timeout(now), Todo::of(&session))
+                (session.poll_timeout(now), Todo::of(&self.conn, &session))
             };
             self.wakers.drain(..).for_each(Waker::wake);
             if !self.alarm.poll_due(until, now, cx) {

@@ -3,6 +3,7 @@
 //! **Invariant**: one at a time reads, and hands whole frames to the session before another does.
 
 use std::{
+    sync::atomic::Ordering,
     task::{Context, Poll, Waker, ready},
     thread::yield_now,
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use tokio::task::coop;
 
 use super::connection::Connection;
 use crate::{
-    driver::{Inlet, Read, now},
+    driver::{Inlet, Read, now, reads_again},
     session::{CallId, ClientSession, Fault, Messages},
     wire::Crc32Variant,
 };
@@ -52,6 +53,7 @@ impl Reader {
 
     /// Hands all whole frames to the session under one lock, then wakes whom they concern.
     fn handle_frames(&mut self, conn: &Connection, now: Instant) -> Result<(), Fault> {
+        conn.in_turns.store(!reads_again(conn), Ordering::Relaxed);
         // Callers wait for that lock.
         self.inlet.check_ahead();
         let taken = {

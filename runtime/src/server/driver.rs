@@ -5,7 +5,6 @@
 //! **Invariant**: never waits for a handler. What is decided is decided by the session.
 
 use std::{
-    cell::Cell,
     future::Future,
     hint::spin_loop,
     io, mem,
@@ -23,18 +22,13 @@ use super::{
 };
 use crate::{
     descriptor::MethodDescriptor,
-    driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now},
+    driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now, reads_again},
     session::{Fault, Incoming, StartCall},
     wire::MAX_HELLO_BYTES,
 };
 
 /// Calls that were looked for, and found, in one turn, after which other tasks have theirs.
 const LOOKS_PER_TURN: usize = 8;
-
-thread_local! {
-    /// The connection whose frames this thread handled last.
-    static LATEST: Cell<Option<u64>> = const { Cell::new(None) };
-}
 
 /// Drives one connection to its end.
 #[derive(Debug)]
@@ -267,8 +261,7 @@ impl Driver {
             return Ok(false);
         }
         // Where connections take turns, a look keeps the thread from the others, and the next call comes late.
-        let again = LATEST.replace(Some(conn.id)) == Some(conn.id);
-        if !again || !conn.link.is_worth_watching() {
+        if !reads_again(&*conn) || !conn.link.is_worth_watching() {
             return Ok(false);
         }
         let Some(budget) = conn.session.lock().poll_spin(frames) else {

@@ -465,10 +465,16 @@ impl ClientSession {
     }
 
     /// Whether what is queued had better leave at once: a single call that nothing else can travel
-    /// with.
+    /// with, or the first of some that wakes the server for the others. Where connections are read `in_turns`, the server has
+    /// others to answer meanwhile.
     #[must_use]
-    pub fn wants_prompt_write(&self) -> bool {
-        self.open <= 1 && self.outbox.is_all_urgent()
+    pub fn wants_prompt_write(&self, in_turns: bool) -> bool {
+        let calls = if in_turns {
+            self.calls.len()
+        } else {
+            self.open
+        };
+        calls <= 1 && self.outbox.is_all_urgent()
     }
 
     /// Whether all that was queued has been written.
