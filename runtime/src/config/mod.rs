@@ -125,7 +125,7 @@ pub struct LimitsConfig {
     pub max_calls: usize,
     /// Bytes that the peer may send on each stream before the application has read any. Default
     /// 256 KiB: what a local round trip at full speed needs. A client lets a stream that is alone on its connection, and is read
-    /// as fast as it comes, have up to four times as many.
+    /// as fast as it comes, have up to four times as many, and one beside other calls half.
     pub stream_credit_bytes: usize,
     /// Pairs of metadata with one call or status. Default 64: metadata is for trace ids and the like.
     pub max_metadata_entries: usize,

@@ -22,7 +22,7 @@ use daemoneye_ipc::{
 
 use super::{
     MAX_CALLS, MAX_FRAME_BYTES, MAX_QUEUED_BYTES, SERVICE, STREAM_CREDIT, config,
-    ledger::{GROWN, Ledger, NEVER_GROWN, Stream, cost},
+    ledger::{DOWN, Ledger, Stream, UP, cost},
     pipe::Pipe,
 };
 
@@ -219,7 +219,7 @@ impl World {
             }
             (Kind::Credit, _) => {
                 let stream = credits.get_mut(&call).expect("a stream");
-                let windows: &[i64] = if upwards { &GROWN } else { &NEVER_GROWN };
+                let windows: &[i64] = if upwards { &DOWN } else { &UP };
                 stream.grant(envelope.credit, windows);
             }
             (Kind::Hello, _) if !upwards => {
@@ -379,7 +379,7 @@ impl World {
         // What is half-closed needs no more credit, and is granted none.
         up.retain(|id| self.client.poll_send(*id, &cx()) != Poll::Ready(false));
         for id in up {
-            self.ledger.up[&id].assert_whole(id, &NEVER_GROWN);
+            self.ledger.up[&id].assert_whole(id, &UP);
             for _ in 0..2 * STREAM_CREDIT.div_ceil(132) {
                 let before = self.ledger.up[&id].sent;
                 self.client_sends(id, 100, false);
@@ -388,7 +388,7 @@ impl World {
             }
         }
         for id in down {
-            self.ledger.down[&id].assert_whole(id, &GROWN);
+            self.ledger.down[&id].assert_whole(id, &DOWN);
             for _ in 0..2 * STREAM_CREDIT.div_ceil(132) {
                 let before = self.ledger.down[&id].sent;
                 self.server_sends(id, 100);
