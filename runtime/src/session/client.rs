@@ -270,10 +270,12 @@ impl ClientSession {
         self.calls.len() > 1 || self.streams > 0 && !self.watched || !self.pings.is_empty()
     }
 
-    /// Whether the messages of one response stream are all that the connection waits for.
+    /// Whether the messages of one response stream are all that the connection waits for, and no call was made beside it: such
+    /// calls come again, and wait behind what it carries.
     fn is_only_stream(&self) -> bool {
         self.calls.len() == 1
             && self.streams == 1
+            && self.calls.contains_key(&self.last_id)
             && self.pings.is_empty()
             && !self.outbox.has_lanes()
     }
@@ -307,9 +309,7 @@ impl ClientSession {
 
     /// Counts messages of a stream as taken by the application, which lets the server send more.
     pub fn consume(&mut self, call: CallId, consumed: i64) {
-        // Where calls are made beside it, what it carries is kept short: they wait behind it.
-        let is_alone = self.is_only_stream() && self.last_id == call;
-        let now = is_alone.then_some(self.vitals.last_received());
+        let now = self.is_only_stream().then_some(self.vitals.last_received());
         let receiver = self
             .calls
             .get_mut(&call)
