@@ -82,7 +82,7 @@ pub struct IpcConfig {
     /// Default 10,000: a peer that reads nothing for so long is stuck.
     pub write_timeout_ms: u64,
     /// Microseconds for which a side that waits for the other looks at the socket before it sleeps, while exactly one call
-    /// is in flight; 0 for never. Default 20, in which a small call is answered between two cores that are awake. A look
+    /// is in flight, unary or a response stream; 0 for never. Default 20, in which a small call is answered between two cores that are awake. A look
     /// lasts up to 160 where the last one found something after 10 to 80, and where the other side may have to be woken
     /// first: after four such looks in vain there is none for 64 waits of a client, or 152 of a server. Never done on a
     /// machine with one core.
