@@ -40,6 +40,9 @@ const UNPROVEN_BYTES: usize = 64 << 10;
 /// Pieces that one write takes.
 const WRITE_PIECES: usize = 16;
 
+/// How long a look lasts at most, in which a message of 1 MiB comes: who sends byte after byte does not hold the thread for longer.
+pub(crate) const LONGEST_LOOK: Duration = Duration::from_millis(2);
+
 /// Reads of one turn, after which other tasks have theirs.
 pub(crate) const READS_PER_TURN: usize = 16;
 

@@ -6,6 +6,8 @@
 // Linux counts the processor time of a thread in /proc. Pipes are never looked at.
 #[cfg(target_os = "linux")]
 mod cost;
+#[cfg(unix)]
+mod dripping;
 mod ends;
 mod failures;
 mod kinds;

@@ -13,7 +13,7 @@ use tokio::task::coop;
 
 use super::connection::Connection;
 use crate::{
-    driver::{Inlet, Read, now, reads_again},
+    driver::{Inlet, LONGEST_LOOK, Read, now, reads_again},
     session::{CallId, ClientSession, Fault, Messages},
     wire::Crc32Variant,
 };
@@ -99,8 +99,9 @@ impl Connection {
             let time = *first.get_or_insert_with(|| since.elapsed());
             match read {
                 Ok(Read::Blocked) => break None,
-                Ok(_) if self.session.lock().is_waiting(call) => {}
-                Ok(_) => break Some(time),
+                Ok(_) if !self.session.lock().is_waiting(call) => break Some(time),
+                Ok(_) if since.elapsed() >= LONGEST_LOOK => break None,
+                Ok(_) => {}
                 Err(fault) => {
                     self.with(|session| session.handle_fault(fault));
                     self.driver.wake();

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     descriptor::MethodDescriptor,
-    driver::{Alarm, Flush, Inlet, READS_PER_TURN, Read, flush, now, reads_again},
+    driver::{Alarm, Flush, Inlet, LONGEST_LOOK, READS_PER_TURN, Read, flush, now, reads_again},
     session::{Fault, Incoming, StartCall},
     wire::MAX_HELLO_BYTES,
 };
@@ -253,7 +253,7 @@ impl Driver {
         session.fault().map_or(Ok(()), |fault| Err(fault.clone()))
     }
 
-    /// Looks for the next call of a client that makes one after the other, and handles it.
+    /// Looks for the next call of a client that makes one after the other, and handles it. `true` if something came.
     fn look(&mut self) -> Result<bool, Fault> {
         let conn = Arc::clone(&self.conn);
         let frames = mem::take(&mut self.frames);
@@ -277,6 +277,9 @@ impl Driver {
                     if self.frames > 0 {
                         break Some(time);
                     }
+                    if since.elapsed() >= LONGEST_LOOK {
+                        break None;
+                    }
                 }
                 Ok(Read::Blocked) => break None,
                 Ok(Read::Eof) | Err(_) => return Err(Fault::Closed),
@@ -286,7 +289,8 @@ impl Driver {
         if lasts && !mem::replace(&mut self.quiet, true) {
             conn.link.stop_waiting_to_read();
         }
-        Ok(found_after.is_some())
+        // The time of a frame that has begun runs.
+        Ok(first.is_some())
     }
 
     /// The connection is over: what can be said at once is said, handlers are stopped.
