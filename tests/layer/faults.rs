@@ -2,13 +2,13 @@
 //!
 //! **Invariant**: a call that succeeds has the right answer, whatever the connection did.
 
-use std::time::Duration;
+use std::{future::IntoFuture, time::Duration};
 
 use daemoneye_ipc::{
     CallError, IpcError,
     testing::{Fault, Faults},
 };
-use daemoneye_ipc_generated::conformance::v1::{ConformanceClient, CountRequest};
+use daemoneye_ipc_generated::conformance::v1::{ConformanceClient, CountRequest, SleepRequest};
 use proptest::prelude::*;
 
 use super::{echo, emit, serve};
@@ -84,6 +84,31 @@ async fn a_pause_is_waited_for_and_pieces_are_put_together() {
         payload
     );
     assert!(started.elapsed() >= pause);
+}
+
+/// The server says that it leaves, and wherever it falls silent after that, the call in flight ends when its time is over.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_leaves_and_falls_silent_does_not_outlast_a_deadline() {
+    for at in 1..400 {
+        let pause = Duration::MAX;
+        let silent = Faults::new().to_client(Fault::Stall { at, pause });
+        let (server, _) = serve();
+        let channel = server.caller().faults(move |_| silent.clone()).channel();
+        let client = ConformanceClient::new(channel);
+        let request = SleepRequest {
+            millis: 60_000,
+            blocking: false,
+        };
+        let call = client.sleep(request).timeout(Duration::from_secs(5));
+        let call = tokio::spawn(call.into_future());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let left = tokio::spawn(server.stop(Duration::from_secs(50)));
+        let limit = Duration::from_secs(20);
+        let ended = tokio::time::timeout(limit, call).await;
+        let ended = ended.unwrap_or_else(|_| panic!("silent from byte {at}: it sleeps on"));
+        ended.expect("no panic").expect_err("too late");
+        left.abort();
+    }
 }
 
 fn fault() -> impl Strategy<Value = Fault> {

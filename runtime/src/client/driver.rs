@@ -105,6 +105,13 @@ impl Driver {
         .await
     }
 
+    /// To be driven by another task from now on: its timers ring for that one.
+    pub(crate) fn for_another_task(&mut self) {
+        self.alarm = Alarm::new();
+        self.lull = Alarm::new();
+        self.quiet_until = None;
+    }
+
     pub(crate) const fn connection(&self) -> &Arc<Connection> {
         &self.conn
     }

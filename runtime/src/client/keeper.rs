@@ -133,6 +133,7 @@ async fn watch_over(shared: &Shared, mut driver: Driver, backoff: &mut Backoff) 
     }
     let conn = Arc::clone(driver.connection());
     if goes_on {
+        driver.for_another_task();
         tokio::spawn(driver);
     }
     let was_sound = now().saturating_duration_since(since) >= backoff.max;
