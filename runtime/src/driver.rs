@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    thread::available_parallelism,
+    thread::{LocalKey, available_parallelism},
     time::{Duration, Instant},
 };
 
@@ -40,22 +40,20 @@ const UNPROVEN_BYTES: usize = 64 << 10;
 /// Pieces that one write takes.
 const WRITE_PIECES: usize = 16;
 
-/// How long a look lasts at most, in which a message of 1 MiB comes: who sends byte after byte does not hold the thread for longer.
-pub(crate) const LONGEST_LOOK: Duration = Duration::from_millis(2);
+/// How long a look goes on while bytes come: longer than a large message takes, and what takes longer is read by whoever waits.
+pub(crate) const LONGEST_LOOK: Duration = Duration::from_millis(1);
 
 /// Reads of one turn, after which other tasks have theirs.
 pub(crate) const READS_PER_TURN: usize = 16;
 
-thread_local! {
-    /// The connection that this thread read last.
-    static LATEST: Cell<usize> = const { Cell::new(0) };
-}
+/// The connection that a thread read last; one cell for each side.
+pub(crate) type Latest = LocalKey<Cell<usize>>;
 
 /// Whether this thread read the same connection the last time, too. Where connections take turns, others wait for the thread, and for
 /// the peer.
-pub(crate) fn reads_again<C>(conn: &C) -> bool {
+pub(crate) fn reads_again<C>(latest: &'static Latest, conn: &C) -> bool {
     let this = std::ptr::from_ref(conn).addr();
-    LATEST.replace(this) == this
+    latest.replace(this) == this
 }
 
 /// The present, on the runtime's clock, so that paused time pauses everything.

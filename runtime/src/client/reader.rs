@@ -3,6 +3,7 @@
 //! **Invariant**: one at a time reads, and hands whole frames to the session before another does.
 
 use std::{
+    cell::Cell,
     sync::atomic::Ordering,
     task::{Context, Poll, Waker, ready},
     thread::yield_now,
@@ -17,6 +18,11 @@ use crate::{
     session::{CallId, ClientSession, Fault, Messages},
     wire::Crc32Variant,
 };
+
+thread_local! {
+    /// The connection that this thread read last.
+    static LATEST: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Bytes that came, and tasks to wake.
 #[derive(Debug)]
@@ -53,7 +59,8 @@ impl Reader {
 
     /// Hands all whole frames to the session under one lock, then wakes whom they concern.
     fn handle_frames(&mut self, conn: &Connection, now: Instant) -> Result<(), Fault> {
-        conn.in_turns.store(!reads_again(conn), Ordering::Relaxed);
+        conn.in_turns
+            .store(!reads_again(&LATEST, conn), Ordering::Relaxed);
         // Callers wait for that lock.
         self.inlet.check_ahead();
         let taken = {
@@ -99,8 +106,8 @@ impl Connection {
             let time = *first.get_or_insert_with(|| since.elapsed());
             match read {
                 Ok(Read::Blocked) => break None,
+                Ok(_) if since.elapsed().saturating_sub(time) >= LONGEST_LOOK => break None,
                 Ok(_) if !self.session.lock().is_waiting(call) => break Some(time),
-                Ok(_) if since.elapsed() >= LONGEST_LOOK => break None,
                 Ok(_) => {}
                 Err(fault) => {
                     self.with(|session| session.handle_fault(fault));

@@ -5,6 +5,7 @@
 //! **Invariant**: never waits for a handler. What is decided is decided by the session.
 
 use std::{
+    cell::Cell,
     future::Future,
     hint::spin_loop,
     io, mem,
@@ -29,6 +30,11 @@ use crate::{
 
 /// Calls that were looked for, and found, in one turn, after which other tasks have theirs.
 const LOOKS_PER_TURN: usize = 8;
+
+thread_local! {
+    /// The connection that this thread read last.
+    static LATEST: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Drives one connection to its end.
 #[derive(Debug)]
@@ -261,7 +267,7 @@ impl Driver {
             return Ok(false);
         }
         // Where connections take turns, a look keeps the thread from the others, and the next call comes late.
-        if !reads_again(&*conn) || !conn.link.is_worth_watching() {
+        if !reads_again(&LATEST, &*conn) || !conn.link.is_worth_watching() {
             return Ok(false);
         }
         let Some(budget) = conn.session.lock().poll_spin(frames) else {
@@ -274,11 +280,11 @@ impl Driver {
                 Ok(Read::Bytes) => {
                     let time = *first.get_or_insert_with(|| since.elapsed());
                     self.handle_frames(now())?;
+                    if since.elapsed().saturating_sub(time) >= LONGEST_LOOK {
+                        break None;
+                    }
                     if self.frames > 0 {
                         break Some(time);
-                    }
-                    if since.elapsed() >= LONGEST_LOOK {
-                        break None;
                     }
                 }
                 Ok(Read::Blocked) => break None,

@@ -309,13 +309,19 @@ impl ClientSession {
 
     /// Counts messages of a stream as taken by the application, which lets the server send more.
     pub fn consume(&mut self, call: CallId, consumed: i64) {
-        let now = self.is_only_stream().then_some(self.vitals.last_received());
+        let is_alone = self.is_only_stream();
+        let is_crowded = self.calls.len() > 1 || self.last_id != call;
+        let now = self.vitals.last_received();
         let receiver = self
             .calls
             .get_mut(&call)
             .and_then(|entry| entry.receiver.as_mut());
         let grant = receiver.and_then(|receiver| {
-            receiver.pace(consumed, now);
+            if is_crowded {
+                receiver.give_way();
+            } else if is_alone {
+                receiver.pace(consumed, now);
+            }
             receiver.consume(consumed)
         });
         if let Some(credit) = grant {

@@ -120,13 +120,14 @@ impl Receiver {
         Some(grant)
     }
 
+    /// Other calls wait behind what the window carries: it is half of what it was at first, with which such a call takes three
+    /// quarters of the time (`docs/performance.md`).
+    pub(crate) fn give_way(&mut self) {
+        self.resize((self.base / 2).max(1));
+    }
+
     /// Sees how fast the stream is, of which `bytes` are about to be consumed, and doubles a window that is too small for that.
-    /// `now` is `None` where other calls wait behind what the window carries: then it is half of what it was at first, with which
-    /// such a call takes three quarters of the time (`docs/performance.md`).
-    pub(crate) fn pace(&mut self, bytes: i64, now: Option<Instant>) {
-        let Some(now) = now else {
-            return self.resize((self.base / 2).max(1));
-        };
+    pub(crate) fn pace(&mut self, bytes: i64, now: Instant) {
         let Some((since, consumed)) = &mut self.turn else {
             self.turn = Some((now, 0));
             return;
@@ -182,7 +183,10 @@ mod tests {
         let mut now = Instant::now();
         let mut windows = |step: Duration, alone: bool| {
             now += step;
-            receiver.pace(i64::from(receiver.window), alone.then_some(now));
+            match alone {
+                true => receiver.pace(i64::from(receiver.window), now),
+                false => receiver.give_way(),
+            }
             receiver.window
         };
         assert_eq!([(); 5].map(|()| windows(SHORT, true)), [100; 5]);
@@ -207,7 +211,10 @@ mod tests {
                 let mut batch = Messages::new();
                 receiver.take(&mut batch);
                 while let Some(message) = batch.pop_front() {
-                    receiver.pace(cost(message.len()), alone.then_some(now));
+                    match alone {
+                        true => receiver.pace(cost(message.len()), now),
+                        false => receiver.give_way(),
+                    }
                     sender += i64::from(receiver.consume(cost(message.len())).unwrap_or(0));
                 }
                 prop_assert_eq!(sender, receiver.available);

@@ -178,11 +178,24 @@ impl Socket {
         &self,
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize> {
-        match &*self.writing.lock() {
+        let mut writing = self.writing.lock();
+        match mem::replace(&mut *writing, Writing::Never) {
             Writing::Waiting(registration) => {
-                registration.try_io(Interest::WRITABLE, |_| self.write_now(slices))
+                let written = registration.try_io(Interest::WRITABLE, |_| self.write_now(slices));
+                let blocked =
+                    matches!(&written, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+                *writing = if blocked {
+                    Writing::Waiting(registration)
+                } else {
+                    Writing::Idle(registration.into_inner())
+                };
+                written
             }
-            _ => self.write_now(slices),
+            idle => {
+                *writing = idle;
+                drop(writing);
+                self.write_now(slices)
+            }
         }
     }
 
